@@ -1,0 +1,68 @@
+"""The command line: `python -m projection COMMAND`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from projection import __version__
+from projection.errors import ProjectionError
+
+_TRAINER = {
+    "fit": "train a model, then test its best checkpoint",
+    "validate": "judge a checkpoint on the validation folds",
+    "test": "judge a checkpoint on the test folds",
+    "predict": "write a checkpoint's probabilities, one row per record",
+}
+_DATA = {
+    "download": ("projection.data.download", "fetch PTB-XL from PhysioNet, checked and resumable"),
+    "synthesize": ("projection.data.synthetic", "make a PTB-XL-shaped corpus that needs no download"),
+    "convert": ("projection.data.convert", "turn WFDB records into one HDF5 file"),
+    "verify": ("projection.data.verify", "prove an HDF5 file whole"),
+    "info": ("projection.data.verify", "describe an HDF5 file"),
+}
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run one command.
+
+    Args:
+        args: The command line without the program's name; None takes the process's own.
+    """
+    given = list(sys.argv[1:] if args is None else args)
+    command = _parser().parse_args(given[:1]).command
+    try:
+        if command in _TRAINER:
+            # only now: PyTorch and Lightning take seconds to import, and data commands need neither
+            from projection.cli import run_trainer
+
+            run_trainer(given)
+        else:
+            _run_data_command(command, given[1:])
+    except ProjectionError as error:
+        sys.exit(f"projection {command}: {error}")
+
+
+def _run_data_command(command: str, args: list[str]) -> None:
+    from jsonargparse import auto_cli
+
+    function = getattr(import_module(_DATA[command][0]), command)
+    auto_cli(function, args=args, prog=f"projection {command}", as_positional=command in ("verify", "info"))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="projection",
+        description="Train and judge PTB-XL electrocardiogram models from YAML files.",
+        epilog="`projection COMMAND --help` explains a command. Start with: "
+        "projection fit --config configs/demo.yaml",
+    )
+    parser.add_argument("--version", action="version", version=f"projection {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, text in [*_TRAINER.items(), *((name, text) for name, (_, text) in _DATA.items())]:
+        commands.add_parser(name, help=text, add_help=False)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,7 @@
+"""What happens around training: checkpoints, records of the run, predictions."""
+
+from projection.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
+from projection.callbacks.predictions import PredictionWriter
+from projection.callbacks.run_record import RunRecord
+
+__all__ = ["BestCheckpoint", "LastCheckpoint", "PredictionWriter", "RunRecord"]

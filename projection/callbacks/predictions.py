@@ -1,0 +1,135 @@
+"""Predictions as a table with one row per record."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from torchmetrics.utilities.distributed import gather_all_tensors
+
+from projection.data.batches import IndexBatches, Records
+from projection.data.datamodule import ECGDataModule
+from projection.errors import ProjectionError
+
+
+class PredictionWriter(Callback):
+    """Write the probabilities of test and prediction passes to `predictions/test` and `predictions/predict`.
+
+    Columns are ecg_id, then one per class; a test pass adds the labels as `label_<class>`. A test step that returns
+    no tensor `(batch, classes)` writes nothing.
+
+    Args:
+        format: csv or parquet.
+    """
+
+    def __init__(self, format: Literal["csv", "parquet"] = "csv") -> None:
+        self.format = format
+        self.path: Path | None = None
+        self._rows: list[Tensor] = []
+        self._probabilities: list[Tensor] = []
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep a batch's probabilities.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The model.
+            outputs: What the step returned.
+            batch: What it saw.
+            batch_idx: Position in the epoch.
+            dataloader_idx: Unused.
+        """
+        self._keep(trainer.test_dataloaders, outputs, batch_idx)
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep a batch's probabilities.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The model.
+            outputs: What the step returned.
+            batch: What it saw.
+            batch_idx: Position in the epoch.
+            dataloader_idx: Unused.
+        """
+        self._keep(trainer.predict_dataloaders, outputs, batch_idx)
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the table of a test pass.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The model.
+        """
+        self._write(trainer, trainer.test_dataloaders, "test", with_labels=True)
+
+    def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the table of a prediction pass.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The model.
+        """
+        self._write(trainer, trainer.predict_dataloaders, "predict", with_labels=False)
+
+    def _keep(self, loader: Any, outputs: Any, batch_idx: int) -> None:
+        known = isinstance(loader.sampler, IndexBatches) and isinstance(loader.dataset, Records)
+        if known and isinstance(outputs, Tensor) and outputs.ndim == 2:
+            self._rows.append(torch.from_numpy(loader.sampler.batches()[batch_idx]).to(outputs.device))
+            self._probabilities.append(outputs.float())
+
+    def _write(self, trainer: Trainer, loader: Any, name: str, with_labels: bool) -> None:
+        if not self._rows:
+            return
+        rows, probabilities = _from_all_ranks(self._rows).cpu(), _from_all_ranks(self._probabilities).cpu()
+        self._rows, self._probabilities = [], []
+        if trainer.is_global_zero:
+            order = rows.argsort()
+            columns = _class_names(trainer, probabilities.shape[1])
+            table = pd.DataFrame(probabilities[order].numpy(), columns=columns)
+            table.insert(0, "ecg_id", loader.dataset.ids[rows[order]].numpy())
+            if with_labels:
+                labels = loader.dataset.labels[rows[order]].to(torch.int8).numpy()
+                table = table.join(pd.DataFrame(labels, columns=[f"label_{column}" for column in columns]))
+            self.path = Path(trainer.default_root_dir) / "predictions" / f"{name}.{self.format}"
+            _save(table, self.path)
+
+
+def _from_all_ranks(parts: list[Tensor]) -> Tensor:
+    joined = torch.cat(parts)
+    return torch.cat(gather_all_tensors(joined)) if torch.distributed.is_initialized() else joined
+
+
+def _class_names(trainer: Trainer, count: int) -> tuple[str, ...]:
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    if not isinstance(data, ECGDataModule) or len(data.class_names) != count:
+        raise ProjectionError(f"The model gives {count} probabilities per record; the data module has other classes.")
+    return data.class_names
+
+
+def _save(table: pd.DataFrame, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    if path.suffix == ".csv":
+        table.to_csv(partial, index=False)
+    else:
+        table.to_parquet(partial, index=False)
+    partial.replace(path)

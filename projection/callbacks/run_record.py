@@ -1,0 +1,47 @@
+"""What a run leaves behind so that it can be understood and repeated."""
+
+from pathlib import Path
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
+from jsonargparse import Namespace
+
+from projection.data.datamodule import PTBXLDataModule
+from projection.run_folder import link_latest, provenance, write_json
+
+
+class RunRecord(SaveConfigCallback):
+    """Save the configuration, versions and data fingerprint into the run folder, and the configuration to loggers.
+
+    Args:
+        parser: The command's parser.
+        config: The configuration as the user gave it, with all defaults.
+    """
+
+    def __init__(self, parser: LightningArgumentParser, config: Namespace) -> None:
+        super().__init__(parser, config, overwrite=True, save_to_log_dir=False)
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write `config.yaml` and `provenance.json`; called on rank zero.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The model.
+            stage: fit, validate, test or predict.
+        """
+        folder = Path(trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.parser.save(self.config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
+        write_json(folder / "provenance.json", provenance(_data_facts(trainer)))
+        if stage == "fit":
+            link_latest(folder)
+        for logger in trainer.loggers:
+            logger.log_hyperparams(self.config.as_dict())
+
+
+def _data_facts(trainer: Trainer) -> dict[str, str]:
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    if not isinstance(data, PTBXLDataModule):
+        return {}
+    facts = {name: str(value) for name, value in data.store.attributes.items()}
+    return {"path": str(data.path.resolve()), **facts}

@@ -1,0 +1,163 @@
+"""The 71 SCP-ECG statements of PTB-XL and the six label sets that the literature derives from them.
+
+Statements and their grouping: Wagner et al., PTB-XL, a large publicly available electrocardiography dataset,
+Scientific Data 7:154 (2020), and EN 1064 (SCP-ECG). The label sets: Strodthoff et al., Deep Learning for ECG
+Analysis: Benchmarks and Insights from PTB-XL, IEEE JBHI 25(5) (2021).
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Task = Literal["all", "diagnostic", "subdiagnostic", "superdiagnostic", "form", "rhythm"]
+TASKS: tuple[Task, ...] = get_args(Task)
+
+LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One SCP-ECG statement.
+
+    Args:
+        code: The SCP code as PTB-XL writes it.
+        diagnostic: Whether it belongs to the diagnostic statements.
+        form: Whether it describes the form of the waves.
+        rhythm: Whether it describes the rhythm.
+        superclass: Its diagnostic superclass (NORM, MI, STTC, CD, HYP); empty when not diagnostic.
+        subclass: Its diagnostic subclass; empty when not diagnostic.
+        description: What it means.
+    """
+
+    code: str
+    diagnostic: bool
+    form: bool
+    rhythm: bool
+    superclass: str
+    subclass: str
+    description: str
+
+
+# code, kinds (d diagnostic, f form, r rhythm), superclass, subclass, description
+_TABLE = """
+1AVB     d   CD    _AVB       first-degree atrioventricular block
+2AVB     d   CD    _AVB       second-degree atrioventricular block
+3AVB     d   CD    _AVB       third-degree atrioventricular block
+ABQRS    f   -     -          abnormal QRS complex
+AFIB     r   -     -          atrial fibrillation
+AFLT     r   -     -          atrial flutter
+ALMI     d   MI    AMI        anterolateral myocardial infarction
+AMI      d   MI    AMI        anterior myocardial infarction
+ANEUR    d   STTC  STTC       ST-T changes as in a ventricular aneurysm
+ASMI     d   MI    AMI        anteroseptal myocardial infarction
+BIGU     r   -     -          bigeminy of supraventricular or ventricular origin
+CLBBB    d   CD    CLBBB      complete left bundle branch block
+CRBBB    d   CD    CRBBB      complete right bundle branch block
+DIG      df  STTC  STTC       digitalis effect
+EL       d   STTC  STTC       electrolyte disturbance or drug effect
+HVOLT    f   -     -          high QRS voltage
+ILBBB    d   CD    ILBBB      incomplete left bundle branch block
+ILMI     d   MI    IMI        inferolateral myocardial infarction
+IMI      d   MI    IMI        inferior myocardial infarction
+INJAL    d   MI    AMI        subendocardial injury, anterolateral leads
+INJAS    d   MI    AMI        subendocardial injury, anteroseptal leads
+INJIL    d   MI    IMI        subendocardial injury, inferolateral leads
+INJIN    d   MI    IMI        subendocardial injury, inferior leads
+INJLA    d   MI    AMI        subendocardial injury, lateral leads
+INVT     f   -     -          inverted T waves
+IPLMI    d   MI    IMI        inferoposterolateral myocardial infarction
+IPMI     d   MI    IMI        inferoposterior myocardial infarction
+IRBBB    d   CD    IRBBB      incomplete right bundle branch block
+ISCAL    d   STTC  ISCA       ischaemia, anterolateral leads
+ISCAN    d   STTC  ISCA       ischaemia, anterior leads
+ISCAS    d   STTC  ISCA       ischaemia, anteroseptal leads
+ISCIL    d   STTC  ISCI       ischaemia, inferolateral leads
+ISCIN    d   STTC  ISCI       ischaemia, inferior leads
+ISCLA    d   STTC  ISCA       ischaemia, lateral leads
+ISC_     d   STTC  ISC_       ischaemia, not localised
+IVCD     d   CD    IVCD       unspecific intraventricular conduction disturbance
+LAFB     d   CD    LAFB/LPFB  left anterior fascicular block
+LAO/LAE  d   HYP   LAO/LAE    left atrial overload or enlargement
+LMI      d   MI    LMI        lateral myocardial infarction
+LNGQT    df  STTC  STTC       long QT interval
+LOWT     f   -     -          low T waves
+LPFB     d   CD    LAFB/LPFB  left posterior fascicular block
+LPR      f   -     -          long PR interval
+LVH      d   HYP   LVH        left ventricular hypertrophy
+LVOLT    f   -     -          low QRS voltage in frontal and horizontal leads
+NDT      df  STTC  STTC       T wave abnormality that is not diagnostic
+NORM     d   NORM  NORM       normal electrocardiogram
+NST_     df  STTC  NST_       unspecific ST change
+NT_      f   -     -          unspecific T wave change
+PAC      f   -     -          premature atrial complex
+PACE     r   -     -          artificial pacemaker, functioning normally
+PMI      d   MI    PMI        posterior myocardial infarction
+PRC(S)   f   -     -          premature complexes
+PSVT     r   -     -          paroxysmal supraventricular tachycardia
+PVC      f   -     -          premature ventricular complex
+QWAVE    f   -     -          pathological Q waves
+RAO/RAE  d   HYP   RAO/RAE    right atrial overload or enlargement
+RVH      d   HYP   RVH        right ventricular hypertrophy
+SARRH    r   -     -          sinus arrhythmia
+SBRAD    r   -     -          sinus bradycardia
+SEHYP    d   HYP   SEHYP      septal hypertrophy
+SR       r   -     -          sinus rhythm
+STACH    r   -     -          sinus tachycardia
+STD_     f   -     -          unspecific ST depression
+STE_     f   -     -          unspecific ST elevation
+SVARR    r   -     -          supraventricular arrhythmia
+SVTAC    r   -     -          supraventricular tachycardia
+TAB_     f   -     -          T wave abnormality
+TRIGU    r   -     -          trigeminy of supraventricular or ventricular origin
+VCLVH    f   -     -          QRS voltage criteria of left ventricular hypertrophy
+WPW      d   CD    WPW        Wolff-Parkinson-White pattern
+"""
+
+
+def _parse(line: str) -> Statement:
+    code, kinds, superclass, subclass, description = line.split(maxsplit=4)
+    return Statement(
+        code=code,
+        diagnostic="d" in kinds,
+        form="f" in kinds,
+        rhythm="r" in kinds,
+        superclass=superclass.strip("-"),
+        subclass=subclass.strip("-"),
+        description=description,
+    )
+
+
+STATEMENTS = tuple(_parse(line) for line in _TABLE.strip().splitlines())
+
+
+def label_of(statement: Statement, task: Task) -> str:
+    """Name the class that a statement stands for in a task.
+
+    Args:
+        statement: The SCP statement.
+        task: The label set.
+
+    Returns:
+        The class name, or an empty string where the statement plays no part in the task.
+    """
+    named = {
+        "all": statement.code,
+        "diagnostic": statement.code if statement.diagnostic else "",
+        "subdiagnostic": statement.subclass,
+        "superdiagnostic": statement.superclass,
+        "form": statement.code if statement.form else "",
+        "rhythm": statement.code if statement.rhythm else "",
+    }
+    return named[task]
+
+
+def class_names(task: Task) -> tuple[str, ...]:
+    """List the classes of a task in their fixed, alphabetical order.
+
+    Args:
+        task: The label set: all (71 classes), diagnostic (44), subdiagnostic (23), superdiagnostic (5),
+            form (19) or rhythm (12).
+
+    Returns:
+        The class names, which are the columns of the task's label matrix.
+    """
+    return tuple(sorted({label_of(statement, task) for statement in STATEMENTS} - {""}))

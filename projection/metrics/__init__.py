@@ -1,0 +1,6 @@
+"""How predictions are judged."""
+
+from projection.metrics.macro import MacroAUROC, MacroAveragePrecision
+from projection.metrics.ranking import auroc, average_precision
+
+__all__ = ["MacroAUROC", "MacroAveragePrecision", "auroc", "average_precision"]

@@ -1,0 +1,50 @@
+"""CNN1d: a plain convolutional network, small enough to train in seconds on a laptop."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from projection.models.net import ConcatPool, Net, as_image, convolution, initialise
+
+
+class CNN1d(Net):
+    """Strided convolutions, each normalised and rectified, then pooling and a linear layer.
+
+    Args:
+        leads: Input channels.
+        classes: Outputs.
+        widths: Channels of each layer; every layer halves the length.
+        kernel_size: Samples (odd).
+        dropout: Probability before the output layer (0 to 1).
+    """
+
+    def __init__(
+        self,
+        leads: int,
+        classes: int,
+        widths: Sequence[int] = (32, 64, 96, 128),
+        kernel_size: int = 7,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inputs, outputs in zip([leads, *widths], widths, strict=False):
+            layers += [convolution(inputs, outputs, kernel_size, 2), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+        self.body = nn.Sequential(*layers)
+        self.pool = ConcatPool()
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * widths[-1], classes))
+        initialise(self)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def features(self, x: Tensor) -> Tensor:
+        """Summarise signals as vectors.
+
+        Args:
+            x: Standardised signals `(batch, leads, time)`.
+
+        Returns:
+            `(batch, 2 * widths[-1])`.
+        """
+        features: Tensor = self.pool(self.body(as_image(x)))
+        return features

@@ -1,0 +1,133 @@
+"""Where a run keeps its files: `runs/<experiment>/<run id>/`, and what is recorded there."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+_RUN_ID = "PROJECTION_RUN_ID"
+_PACKAGES = ("torch", "lightning", "jsonargparse", "torchmetrics", "numpy", "h5py", "wfdb")
+
+
+def run_id() -> str:
+    """Name this run, the same on every rank and after a requeue.
+
+    Returns:
+        What a launcher set as PROJECTION_RUN_ID, else the id of the Slurm, torchrun or SageMaker job, else the time,
+        kept in PROJECTION_RUN_ID so that the processes spawned for other ranks inherit it.
+    """
+    # Slurm exports the id of an interactive allocation too, in which many runs may follow one another
+    interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")
+    array = "_".join(os.environ.get(name, "") for name in ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")).strip("_")
+    elastic = os.environ.get("TORCHELASTIC_RUN_ID", "")
+    candidates = (
+        os.environ.get(_RUN_ID),
+        None if interactive else array or os.environ.get("SLURM_JOB_ID"),
+        None if elastic == "none" else elastic,
+        os.environ.get("TRAINING_JOB_NAME"),
+        f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+    )
+    return os.environ.setdefault(_RUN_ID, next(name for name in candidates if name))
+
+
+def experiment_name(configs: Sequence[Path], model: str) -> str:
+    """Name the experiment that a command line describes.
+
+    Args:
+        configs: The configuration files, in order.
+        model: The class path of the model.
+
+    Returns:
+        The path of the first file below `configs/` without its ending; the experiment of a run whose `config.yaml`
+        is repeated; the model's name where there are only presets or nothing.
+    """
+    for config in configs:
+        path = config.resolve()
+        parents = [parent.name for parent in path.parents]
+        if "presets" in parents[:1]:
+            continue
+        if "configs" in parents:
+            return str(path.relative_to(path.parents[parents.index("configs")]).with_suffix(""))
+        if "runs" in parents and path.name == "config.yaml":
+            return str(path.parents[1].relative_to(path.parents[parents.index("runs")]))
+        return path.stem
+    return model.rsplit(".", 1)[-1]
+
+
+def evaluated_run(checkpoint: str | None) -> Path | None:
+    """Find the run folder that a checkpoint belongs to.
+
+    Args:
+        checkpoint: The path of a checkpoint, or None.
+
+    Returns:
+        The run folder, or None if the checkpoint does not lie in one.
+    """
+    if checkpoint is None:
+        return None
+    folder = Path(checkpoint).resolve().parent
+    return folder.parent if folder.name == "checkpoints" else None
+
+
+def link_latest(folder: Path) -> None:
+    """Point `latest`, beside a run folder, at it.
+
+    Args:
+        folder: The run folder.
+    """
+    link = folder.parent / "latest"
+    if link.exists() and not link.is_symlink():
+        return
+    temporary = folder.parent / f".latest-{os.getpid()}"
+    try:
+        temporary.symlink_to(folder.name)
+        temporary.replace(link)
+    except OSError:  # a file system without links loses only this convenience
+        temporary.unlink(missing_ok=True)
+
+
+def provenance(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect what is needed to know later how a result came about.
+
+    Args:
+        data: Facts about the data file.
+
+    Returns:
+        The command line, versions, git commit, and the given facts.
+    """
+    return {
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "python": sys.version.split()[0],
+        "versions": {name: version(name) for name in _PACKAGES},
+        "git": _git_commit(),
+        "data": dict(data),
+    }
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file that appears whole or not at all.
+
+    Args:
+        path: The file.
+        content: What to write.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    temporary.replace(path)
+
+
+def _git_commit() -> str | None:
+    folder = Path(__file__).parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

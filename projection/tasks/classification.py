@@ -1,0 +1,234 @@
+"""Multi-label classification: the task of the PTB-XL benchmark."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MetricCollection
+
+from projection.data.datamodule import ECGDataModule
+from projection.errors import ProjectionError
+from projection.metrics import MacroAUROC, MacroAveragePrecision
+from projection.tasks.losses import BinaryCrossEntropy
+from projection.tasks.windows import Aggregation, aggregate, sliding_windows
+from projection.transforms import RandomCrop
+
+NetFactory = Callable[[int, int], nn.Module]
+ScheduleFactory = Callable[[Optimizer, int], LRScheduler]
+
+
+class ClassificationTask(LightningModule):
+    """Learn which statements apply to a record, and judge it by macro AUROC and average precision.
+
+    Training sees one random window of each record; validation, test and prediction see sliding windows whose
+    probabilities are joined. Signals are standardised inside, so that a checkpoint turns millivolts into logits.
+
+    Args:
+        class_names: Names of the classes; the command line takes them from the data.
+        leads: Names of the leads; the command line takes them from the data.
+        net: The network's class. It gets the numbers of leads and of classes, then its own arguments. Any nn.Module
+            from `(batch, leads, time)` to `(batch, classes)` will do.
+        optimizer: The optimizer's class and arguments.
+        schedule: Learning-rate schedule per step, which gets the optimizer and the number of steps; None keeps the
+            learning rate constant.
+        loss: From logits and labels to a scalar; None is plain binary cross-entropy.
+        window: Length of a window in s; None takes whole records.
+        stride: From one window's start to the next in s; None is half a window.
+        aggregation: How the probabilities of a record's windows are joined: max or mean.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        leads: Sequence[str],
+        net: NetFactory,
+        optimizer: OptimizerCallable = lambda params: torch.optim.AdamW(params, lr=1e-3),
+        schedule: ScheduleFactory | None = None,
+        loss: nn.Module | None = None,
+        window: float | None = 2.5,
+        stride: float | None = None,
+        aggregation: Aggregation = "max",
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.class_names = tuple(class_names)
+        self.net = net(len(leads), len(class_names))
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.loss = loss or BinaryCrossEntropy()
+        self.window = window
+        self.stride = stride
+        self.aggregation = aggregation
+        self.sampling_rate: int | None = None
+        self.register_buffer("mean", torch.tensor(0.0))
+        self.register_buffer("std", torch.tensor(1.0))
+        metrics = MetricCollection({"auroc": MacroAUROC(), "average_precision": MacroAveragePrecision()})
+        self.val_metrics = metrics.clone(prefix="val/")
+        self.test_metrics = metrics.clone(prefix="test/")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the logits of whole records.
+
+        Args:
+            x: Signals `(batch, leads, time)` in mV.
+
+        Returns:
+            Logits `(batch, classes)`, joined over windows.
+        """
+        if self.window is None:
+            return self._logits(x)
+        length = self._samples(self.window)
+        windows = sliding_windows(x, length, self._samples(self.stride or self.window / 2))
+        batch, count = windows.shape[:2]
+        logits = self._logits(windows.flatten(0, 1))
+        return aggregate(logits.unflatten(0, (batch, count)), self.aggregation)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Compute the loss of a batch of random windows.
+
+        Args:
+            batch: Signals `(batch, leads, time)` in mV and labels `(batch, classes)`.
+            batch_idx: Position in the epoch.
+
+        Returns:
+            The loss.
+        """
+        x, y = batch
+        if self.window is not None:
+            x, y = RandomCrop(self.window)(x, y, self._rate())
+        loss: Tensor = self.loss(self._logits(x), y)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Collect the scores of a batch.
+
+        Args:
+            batch: Signals and labels.
+            batch_idx: Position in the epoch.
+        """
+        self._judge(batch, self.val_metrics)
+
+    def on_validation_epoch_end(self) -> None:
+        """Compute the validation metrics, once for all records."""
+        self._log_metrics(self.val_metrics)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Collect the scores of a batch.
+
+        Args:
+            batch: Signals and labels.
+            batch_idx: Position in the epoch.
+
+        Returns:
+            Probabilities `(batch, classes)`.
+        """
+        return torch.sigmoid(self._judge(batch, self.test_metrics))
+
+    def on_test_epoch_end(self) -> None:
+        """Compute the test metrics, once for all records."""
+        self._log_metrics(self.test_metrics)
+
+    def predict_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Predict a batch.
+
+        Args:
+            batch: Signals, labels and record ids.
+            batch_idx: Position in the epoch.
+
+        Returns:
+            Probabilities `(batch, classes)`.
+        """
+        return torch.sigmoid(self(batch[0]))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build the optimizer and its schedule.
+
+        Returns:
+            What Lightning needs to step both.
+
+        Raises:
+            ProjectionError: If a schedule is wanted for a training without end.
+        """
+        optimizer = self.optimizer(self.parameters())
+        if self.schedule is None:
+            return optimizer
+        steps = self.trainer.estimated_stepping_batches
+        if steps == float("inf"):
+            raise ProjectionError("The schedule needs an end: set trainer.max_epochs or trainer.max_steps.")
+        schedule = self.schedule(optimizer, int(steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def setup(self, stage: str) -> None:
+        """Learn the sampling rate from the data and, before training, their mean and standard deviation.
+
+        Args:
+            stage: fit, validate, test or predict.
+        """
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, ECGDataModule):
+            self.sampling_rate = data.sampling_rate
+            if stage == "fit":
+                mean, std = data.mean_and_std()
+                self.mean.fill_(mean)
+                self.std.fill_(std)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the sampling rate beside the weights.
+
+        Args:
+            checkpoint: What will be saved.
+        """
+        checkpoint["sampling_rate"] = self.sampling_rate
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore the sampling rate.
+
+        Args:
+            checkpoint: What was saved.
+
+        Raises:
+            ProjectionError: If the data is sampled at another rate than what the checkpoint learned from.
+        """
+        learned = checkpoint["sampling_rate"]
+        if self.sampling_rate not in (None, learned):
+            raise ProjectionError(
+                f"The checkpoint learned from records at {learned} Hz, but the data has {self.sampling_rate} Hz. "
+                "Set data.path to a file with the same sampling rate."
+            )
+        self.sampling_rate = learned
+
+    def _logits(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.net((x - self.mean) / self.std)
+        return logits.float()
+
+    def _judge(self, batch: tuple[Tensor, Tensor], metrics: MetricCollection) -> Tensor:
+        x, y = batch
+        logits: Tensor = self(x)
+        metrics.update(logits, y)
+        self.log(f"{metrics.prefix}loss", self.loss(logits, y), batch_size=len(y), sync_dist=True)
+        return logits
+
+    def _log_metrics(self, metrics: MetricCollection) -> None:
+        self.log_dict({name: value.float() for name, value in metrics.compute().items()}, prog_bar=True)
+        metrics.reset()
+
+    def _rate(self) -> int:
+        if self.sampling_rate is None:
+            raise ProjectionError(
+                "Windows are given in seconds, and the sampling rate is unknown: use a data module derived from "
+                "projection.data.ECGDataModule, set `sampling_rate` on the task, or set model.init_args.window to null."
+            )
+        return self.sampling_rate
+
+    def _samples(self, seconds: float) -> int:
+        return max(1, round(seconds * self._rate()))

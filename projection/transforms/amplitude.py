@@ -1,0 +1,66 @@
+"""Changes of amplitude: noise and scale."""
+
+import torch
+from torch import Tensor
+
+from projection.transforms.transform import Transform
+
+
+class GaussianNoise(Transform):
+    """Add white noise whose level is drawn anew for each record.
+
+    Args:
+        max_millivolts: Largest standard deviation of the noise in mV; the level is uniform between 0 and this.
+    """
+
+    def __init__(self, max_millivolts: float = 0.05) -> None:
+        super().__init__()
+        self.max_millivolts = max_millivolts
+
+    def forward(
+        self, x: Tensor, y: Tensor, sampling_rate: int, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Add noise to a batch.
+
+        Args:
+            x: Signals `(batch, leads, time)` in mV.
+            y: Labels, unchanged.
+            sampling_rate: In Hz, unused.
+            generator: Source of randomness.
+
+        Returns:
+            The noisy signals, and the labels.
+        """
+        level = self.max_millivolts * torch.rand((len(x), 1, 1), generator=generator, device=x.device)
+        return x + level * torch.randn(x.shape, generator=generator, device=x.device), y
+
+
+class AmplitudeScaling(Transform):
+    """Multiply all leads of a record by one factor, drawn anew for each record.
+
+    Args:
+        low: Smallest factor (above 0).
+        high: Largest factor.
+    """
+
+    def __init__(self, low: float = 0.8, high: float = 1.25) -> None:
+        super().__init__()
+        self.low = low
+        self.high = high
+
+    def forward(
+        self, x: Tensor, y: Tensor, sampling_rate: int, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Scale a batch.
+
+        Args:
+            x: Signals `(batch, leads, time)`.
+            y: Labels, unchanged.
+            sampling_rate: In Hz, unused.
+            generator: Source of randomness.
+
+        Returns:
+            The scaled signals, and the labels.
+        """
+        spread = torch.rand((len(x), 1, 1), generator=generator, device=x.device)
+        return x * (self.low + (self.high - self.low) * spread), y
