@@ -36,9 +36,11 @@ def main(args: Sequence[str] | None = None) -> None:
             # only now: PyTorch and Lightning take seconds to import, and data commands need neither
             from projection.cli import run_trainer
 
-            run_trainer(given)
+            run_trainer(None if args is None else given)
         else:
             _run_data_command(command, given[1:])
+    except KeyboardInterrupt:
+        sys.exit(130)
     except ProjectionError as error:
         sys.exit(f"projection {command}: {error}")
 
@@ -54,8 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="projection",
         description="Train and judge PTB-XL electrocardiogram models from YAML files.",
-        epilog="`projection COMMAND --help` explains a command. Start with: "
-        "projection fit --config configs/demo.yaml",
+        epilog="`projection COMMAND --help` explains a command. Start with: projection fit --config configs/demo.yaml",
     )
     parser.add_argument("--version", action="version", version=f"projection {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

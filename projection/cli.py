@@ -1,10 +1,11 @@
 """The trainer commands: `fit`, `validate`, `test` and `predict`."""
 
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jsonargparse import Namespace
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
@@ -14,11 +15,15 @@ from projection import models, tasks, transforms  # noqa: F401 - so that their c
 from projection.callbacks import BestCheckpoint, LastCheckpoint, PredictionWriter, RunRecord
 from projection.data.datamodule import PTBXLDataModule  # noqa: F401 - likewise
 from projection.errors import ProjectionError
+from projection.parser import Parser
 from projection.results import report
-from projection.run_folder import evaluated_run, experiment_name, run_id
+from projection.run_folder import evaluated_run, experiment_name, run_id, shared_run_id
 
 BASE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "base.yaml"
 COMMANDS = ("fit", "validate", "test", "predict")
+_USAGE = "[--config FILE.yaml ...] [--data.path FILE.h5] [--trainer.max_epochs N] [--KEY VALUE ...]"
+
+_C = TypeVar("_C", bound=Callback)
 
 # forced callbacks, and the Trainer option that switches each off
 _SWITCHES = {
@@ -80,35 +85,39 @@ class ProjectionCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Judge the best checkpoint and show the results."""
-        trainer, best = self.trainer, None if self.trainer.fast_dev_run else "best"
-        if best and not (trainer.checkpoint_callback and trainer.checkpoint_callback.best_model_path):  # type: ignore[attr-defined]
-            return
+        best = next((call.best_model_path for call in self._callbacks(BestCheckpoint)), None)
         results: dict[str, float] = {}
-        passes = {"validation_step": trainer.validate, "test_step": trainer.test}
+        passes = {"validation_step": self.trainer.validate, "test_step": self.trainer.test}
         for step, judge in passes.items():
             if is_overridden(step, self.model):
-                judge(self.model, datamodule=self.datamodule, ckpt_path=best, weights_only=True, verbose=False)
-                results |= {name: float(value) for name, value in trainer.callback_metrics.items()}
+                judge(self.model, datamodule=self.datamodule, ckpt_path=best or None, weights_only=True, verbose=False)
+                results |= self._metrics()
         self._report(results)
 
     def after_validate(self) -> None:
         """Show the results of `validate`."""
-        self._report({name: float(value) for name, value in self.trainer.callback_metrics.items()})
+        self._report(self._metrics())
 
     def after_test(self) -> None:
         """Show the results of `test`."""
-        self._report({name: float(value) for name, value in self.trainer.callback_metrics.items()})
+        self._report(self._metrics())
 
     @rank_zero_only
     def after_predict(self) -> None:
         """Say where the predictions are."""
-        written = next(call for call in self.trainer.callbacks if isinstance(call, PredictionWriter)).path
-        print(f"Predictions: {written}")
+        for writer in self._callbacks(PredictionWriter):
+            print(f"Predictions: {writer.path}")
 
     @rank_zero_only
     def _report(self, results: dict[str, float]) -> None:
-        if not self.trainer.fast_dev_run:
+        if not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             report(Path(self.trainer.default_root_dir), results)
+
+    def _metrics(self) -> dict[str, float]:
+        return {name: float(value) for name, value in self.trainer.callback_metrics.items()}
+
+    def _callbacks(self, kind: type[_C]) -> list[_C]:
+        return [call for call in self.trainer.callbacks if isinstance(call, kind)]  # type: ignore[attr-defined]
 
     def _default_folder(self, config: Namespace) -> Path:
         evaluated = evaluated_run(config.ckpt_path)
@@ -133,7 +142,7 @@ def direct_output(config: Namespace, folder: Path) -> None:
         if isinstance(logger, Namespace) and logger.get("init_args.save_dir") == ".":
             logger.init_args.save_dir = str(folder)
             if logger.class_path.endswith("CSVLogger"):
-                logger.init_args.version = _unused(folder, logger.init_args.version or "metrics")
+                logger.init_args.name = _unused(folder, logger.init_args.name)
             if logger.class_path.endswith("WandbLogger"):
                 Path(folder).mkdir(parents=True, exist_ok=True)
                 logger.init_args.name = logger.init_args.name or f"{folder.parent.name}/{folder.name}"
@@ -145,11 +154,11 @@ def _unused(folder: Path, name: str) -> str:
     return next(name for name in names if not (folder / name).exists())
 
 
-def run_trainer(args: list[str]) -> None:
+def run_trainer(args: list[str] | None) -> None:
     """Run one of the trainer commands.
 
     Args:
-        args: The command line, beginning with the command.
+        args: The command line, beginning with the command; None takes the process's own.
 
     Raises:
         ProjectionError: If the shared defaults are not where they should be.
@@ -158,14 +167,18 @@ def run_trainer(args: list[str]) -> None:
         raise ProjectionError(
             f"{BASE_CONFIG} is missing: projection runs from its source tree. Clone it and `pip install -e .` there."
         )
+    # PyTorch deprecates what this Lightning calls in every step; nothing a user could change
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     defaults = {"default_config_files": [str(BASE_CONFIG)]}
-    ProjectionCLI(
-        LightningModule,
-        LightningDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        save_config_callback=RunRecord,
-        parser_kwargs={command: dict(defaults) for command in COMMANDS},
-        auto_configure_optimizers=False,
-        args=args,
-    )
+    with shared_run_id():
+        ProjectionCLI(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=RunRecord,
+            parser_class=Parser,
+            parser_kwargs={command: {**defaults, "usage": f"projection {command} {_USAGE}"} for command in COMMANDS},
+            auto_configure_optimizers=False,
+            args=args,
+        )

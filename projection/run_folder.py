@@ -5,13 +5,14 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-_RUN_ID = "PROJECTION_RUN_ID"
+RUN_ID = "PROJECTION_RUN_ID"
 _PACKAGES = ("torch", "lightning", "jsonargparse", "torchmetrics", "numpy", "h5py", "wfdb")
 
 
@@ -19,21 +20,32 @@ def run_id() -> str:
     """Name this run, the same on every rank and after a requeue.
 
     Returns:
-        What a launcher set as PROJECTION_RUN_ID, else the id of the Slurm, torchrun or SageMaker job, else the time,
-        kept in PROJECTION_RUN_ID so that the processes spawned for other ranks inherit it.
+        What a launcher set as PROJECTION_RUN_ID, else the id of the Slurm, torchrun or SageMaker job, else the time.
     """
     # Slurm exports the id of an interactive allocation too, in which many runs may follow one another
     interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")
     array = "_".join(os.environ.get(name, "") for name in ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")).strip("_")
     elastic = os.environ.get("TORCHELASTIC_RUN_ID", "")
     candidates = (
-        os.environ.get(_RUN_ID),
+        os.environ.get(RUN_ID),
         None if interactive else array or os.environ.get("SLURM_JOB_ID"),
         None if elastic == "none" else elastic,
         os.environ.get("TRAINING_JOB_NAME"),
         f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
     )
-    return os.environ.setdefault(_RUN_ID, next(name for name in candidates if name))
+    return next(name for name in candidates if name)
+
+
+@contextmanager
+def shared_run_id() -> Iterator[None]:
+    """Fix the run's name while it lasts, for this process and those spawned for other ranks."""
+    given = os.environ.get(RUN_ID)
+    os.environ[RUN_ID] = run_id()
+    try:
+        yield
+    finally:
+        if given is None:
+            del os.environ[RUN_ID]
 
 
 def experiment_name(configs: Sequence[Path], model: str) -> str:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
-from jsonargparse import Namespace
 
 from projection.data.datamodule import PTBXLDataModule
 from projection.run_folder import link_latest, provenance, write_json
@@ -31,7 +31,7 @@ class RunRecord(SaveConfigCallback):
         """
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, folder / "config.yaml", skip_none=False, overwrite=True, multifile=False)
+        self.parser.save(self.config, folder / "config.yaml", skip_unset=False, overwrite=True, multifile=False)
         write_json(folder / "provenance.json", provenance(_data_facts(trainer)))
         if stage == "fit":
             link_latest(folder)

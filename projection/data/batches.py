@@ -71,7 +71,7 @@ class IndexBatches(DistributedSampler[Positions]):
         self.size = size
         self.global_batch_size = batch_size * world_size
 
-    def __iter__(self) -> Iterator[Positions]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Positions]:
         return iter(self.batches())
 
     def __len__(self) -> int:

@@ -125,7 +125,7 @@ def _first_length(stems: list[Path], sampling_rate: int) -> int:
     errors = []
     for stem in stems:
         try:
-            return read_record(stem, sampling_rate).shape[1]
+            return len(read_record(stem, sampling_rate)[0])
         except ProjectionError as error:
             errors.append(str(error))
     raise _damage(errors, len(stems))
@@ -136,7 +136,7 @@ def _convert_all(stems: list[Path], target: Target, workers: int) -> NDArray[np.
     checksums: list[bytes] = []
     errors: list[str] = []
     with ExitStack() as stack:
-        results = map(_convert_rows, runs, [target] * len(runs))
+        results: Iterator[_Converted] = map(_convert_rows, runs, [target] * len(runs))
         if workers > 1 and len(runs) > 1:
             pool = ProcessPoolExecutor(min(workers, len(runs)))
             stack.callback(pool.shutdown, cancel_futures=True)

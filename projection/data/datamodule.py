@@ -91,14 +91,14 @@ class PTBXLDataModule(ECGDataModule):
         self.residency = residency
         self.class_names = class_names(task)
         self.leads = LEADS
-        self._check_arguments()
 
     def prepare_data(self) -> None:
         """Stop at once, with the commands that help, if there is no data file.
 
         Raises:
-            ProjectionError: If `path` does not exist.
+            ProjectionError: If `path` does not exist, or an argument is out of its range.
         """
+        self._check_arguments()
         if not self.path.is_file():
             raise ProjectionError(
                 f"There is no data file {self.path}. Two commands make it from PTB-XL:\n"
@@ -114,8 +114,9 @@ class PTBXLDataModule(ECGDataModule):
             stage: fit, validate, test or predict; all of them need the same.
 
         Raises:
-            ProjectionError: If the file cannot be read, or a split has no records.
+            ProjectionError: If the file cannot be read, a split has no records, or an argument is out of its range.
         """
+        self._check_arguments()
         self.store = open_store(self.path)
         self.sampling_rate = self.store.sampling_rate
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
@@ -145,11 +146,6 @@ class PTBXLDataModule(ECGDataModule):
         Returns:
             The loader.
         """
-        assert self.trainer is not None
-        if self.trainer.overfit_batches:
-            # Lightning wants one fixed order, which it recognises by a sequential sampler
-            batches = IndexBatches(len(self.train), self.batch_size).batches()
-            return DataLoader(Subset(self.train, batches), batch_size=None)  # type: ignore[arg-type]
         return self._loader(self.train, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
@@ -205,6 +201,10 @@ class PTBXLDataModule(ECGDataModule):
 
     def _loader(self, records: Records, shuffle: bool = False) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
         assert self.trainer is not None
+        if self.trainer.overfit_batches:  # type: ignore[attr-defined]
+            # Lightning wants one fixed order of batches, which it recognises by a sequential sampler
+            batches = IndexBatches(len(records), self.batch_size).batches()
+            return DataLoader(Subset(records, batches), batch_size=None)  # type: ignore[arg-type]
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
         sampler = IndexBatches(len(records), self.batch_size, shuffle, self.seed, rank, world_size)
         return DataLoader(records, sampler=sampler, batch_size=None)

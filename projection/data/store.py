@@ -96,8 +96,7 @@ def create(path: Path, tables: Tables, length: int, sampling_rate: int) -> int:
         signals.attrs.update(gain=GAIN, baseline=0, units="mV", leads=list(LEADS), sampling_rate=sampling_rate)
         _write_group(file, "records", tables.records)
         _write_group(file, "scp_statements", tables.scp_statements)
-        statements = {"indptr": tables.indptr, "codes": tables.codes, "likelihoods": tables.likelihoods}
-        _write_group(file, "statements", {"names": np.array(tables.names, object), **statements})
+        _write_group(file, "statements", tables.statements())
         offset: int = signals.id.get_offset()
     return offset
 

@@ -64,6 +64,15 @@ class Tables:
         labels[rows[columns >= 0], columns[columns >= 0]] = 1
         return labels
 
+    def statements(self) -> dict[str, Column]:
+        """Give the statements of all records as columns.
+
+        Returns:
+            names, indptr, codes and likelihoods.
+        """
+        names = np.array(self.names, object)
+        return {"names": names, "indptr": self.indptr, "codes": self.codes, "likelihoods": self.likelihoods}
+
     def sha256(self) -> str:
         """Fingerprint all of the metadata.
 
@@ -71,9 +80,7 @@ class Tables:
             A hexadecimal SHA-256 that depends on every name and value, and on their order.
         """
         digest = hashlib.sha256()
-        statements = {"names": np.array(self.names, object), "indptr": self.indptr, "codes": self.codes}
-        groups = (self.records, statements, {"likelihoods": self.likelihoods}, self.scp_statements)
-        for group in groups:
+        for group in (self.records, self.statements(), self.scp_statements):
             for name, values in sorted(group.items()):
                 text = values.dtype == object
                 digest.update(f"{name}:{len(values)}\n".encode())

@@ -20,7 +20,9 @@ GAIN = 1000.0
 
 _SIGNAL_LINE = r"(\S+) 16 1000(?:\.0*)?(?:\(0\))?/mV 16 0 -?\d+ (-?\d+) 0 {lead}[ \t]*\r?\n?"
 _PLAIN_HEADER = re.compile(
-    r"\A\S+ 12 (\d+(?:\.0*)?) (\d+)[^\n]*\n" + "".join(_SIGNAL_LINE.format(lead=lead) for lead in LEADS) + r"(?:#.*)?\Z",
+    r"\A\S+ 12 (\d+(?:\.0*)?) (\d+)[^\n]*\n"
+    + "".join(_SIGNAL_LINE.format(lead=lead) for lead in LEADS)
+    + r"(?:#.*)?\Z",
     re.IGNORECASE | re.DOTALL,
 )
 _PER_MILLIVOLT = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3, "nv": 1e-6}

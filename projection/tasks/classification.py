@@ -10,7 +10,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MetricCollection
+from torchmetrics import MeanMetric, MetricCollection
 
 from projection.data.datamodule import ECGDataModule
 from projection.errors import ProjectionError
@@ -32,12 +32,14 @@ class ClassificationTask(LightningModule):
     Args:
         class_names: Names of the classes; the command line takes them from the data.
         leads: Names of the leads; the command line takes them from the data.
-        net: The network's class. It gets the numbers of leads and of classes, then its own arguments. Any nn.Module
-            from `(batch, leads, time)` to `(batch, classes)` will do.
+        net: The network's class. It gets the numbers of leads and of classes, then its own arguments:
+            projection.models.XResNet1d, projection.models.CNN1d, or any nn.Module from `(batch, leads, time)` to
+            `(batch, classes)`.
         optimizer: The optimizer's class and arguments.
         schedule: Learning-rate schedule per step, which gets the optimizer and the number of steps; None keeps the
             learning rate constant.
-        loss: From logits and labels to a scalar; None is plain binary cross-entropy.
+        loss: From logits and labels to a scalar: projection.tasks.BinaryCrossEntropy, projection.tasks.FocalLoss, or
+            any nn.Module; None is plain binary cross-entropy.
         window: Length of a window in s; None takes whole records.
         stride: From one window's start to the next in s; None is half a window.
         aggregation: How the probabilities of a record's windows are joined: max or mean.
@@ -74,6 +76,8 @@ class ClassificationTask(LightningModule):
         metrics = MetricCollection({"auroc": MacroAUROC(), "average_precision": MacroAveragePrecision()})
         self.val_metrics = metrics.clone(prefix="val/")
         self.test_metrics = metrics.clone(prefix="test/")
+        self.val_loss = MeanMetric()
+        self.test_loss = MeanMetric()
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the logits of whole records.
@@ -88,9 +92,8 @@ class ClassificationTask(LightningModule):
             return self._logits(x)
         length = self._samples(self.window)
         windows = sliding_windows(x, length, self._samples(self.stride or self.window / 2))
-        batch, count = windows.shape[:2]
         logits = self._logits(windows.flatten(0, 1))
-        return aggregate(logits.unflatten(0, (batch, count)), self.aggregation)
+        return aggregate(logits.view(*windows.shape[:2], -1), self.aggregation)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Compute the loss of a batch of random windows.
@@ -116,11 +119,11 @@ class ClassificationTask(LightningModule):
             batch: Signals and labels.
             batch_idx: Position in the epoch.
         """
-        self._judge(batch, self.val_metrics)
+        self._judge(batch, self.val_metrics, self.val_loss)
 
     def on_validation_epoch_end(self) -> None:
         """Compute the validation metrics, once for all records."""
-        self._log_metrics(self.val_metrics)
+        self._log_metrics(self.val_metrics, self.val_loss)
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Collect the scores of a batch.
@@ -132,11 +135,11 @@ class ClassificationTask(LightningModule):
         Returns:
             Probabilities `(batch, classes)`.
         """
-        return torch.sigmoid(self._judge(batch, self.test_metrics))
+        return torch.sigmoid(self._judge(batch, self.test_metrics, self.test_loss))
 
     def on_test_epoch_end(self) -> None:
         """Compute the test metrics, once for all records."""
-        self._log_metrics(self.test_metrics)
+        self._log_metrics(self.test_metrics, self.test_loss)
 
     def predict_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         """Predict a batch.
@@ -211,16 +214,19 @@ class ClassificationTask(LightningModule):
         logits: Tensor = self.net((x - self.mean) / self.std)
         return logits.float()
 
-    def _judge(self, batch: tuple[Tensor, Tensor], metrics: MetricCollection) -> Tensor:
+    def _judge(self, batch: tuple[Tensor, Tensor], metrics: MetricCollection, mean_loss: MeanMetric) -> Tensor:
         x, y = batch
         logits: Tensor = self(x)
         metrics.update(logits, y)
-        self.log(f"{metrics.prefix}loss", self.loss(logits, y), batch_size=len(y), sync_dist=True)
+        mean_loss.update(self.loss(logits, y), weight=len(y))
         return logits
 
-    def _log_metrics(self, metrics: MetricCollection) -> None:
+    def _log_metrics(self, metrics: MetricCollection, mean_loss: MeanMetric) -> None:
+        # computed here, over all processes and records, rather than averaged by the logging of each batch
         self.log_dict({name: value.float() for name, value in metrics.compute().items()}, prog_bar=True)
+        self.log(f"{metrics.prefix}loss", mean_loss.compute())
         metrics.reset()
+        mean_loss.reset()
 
     def _rate(self) -> int:
         if self.sampling_rate is None:

@@ -1,6 +1,7 @@
 """Learning-rate schedules per step. Their peak is the learning rate of the optimizer."""
 
 import math
+from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
@@ -34,6 +35,14 @@ class OneCycle(OneCycleLR):
             div_factor=start_divisor,
             final_div_factor=final_divisor,
         )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the position; the shape stays this run's, so that a resumed run may be longer.
+
+        Args:
+            state_dict: What `state_dict` gave.
+        """
+        super().load_state_dict({name: state_dict[name] for name in ("last_epoch", "_step_count", "_last_lr")})
 
 
 class WarmupCosine(LambdaLR):

@@ -1,0 +1,68 @@
+# One entry point for everything. `make` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+EXP ?= demo
+ARGS ?=
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+CONFIG := configs/$(EXP).yaml
+# the data file that the experiment names, else the shared default
+DATA := $(or $(shell sed -n 's|^ *path: *\(data/[^ ]*\.h5\).*|\1|p' $(CONFIG) 2>/dev/null),data/ptbxl_100hz.h5)
+
+.PHONY: help
+help: ## List every target
+	@echo "make TARGET [EXP=demo] [ARGS=\"--trainer.max_epochs 3\"]"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: $(VENV)/.installed ## Make the virtual environment with the pinned packages
+
+.PHONY: fit
+fit: $(VENV)/.installed $(CONFIG) $(if $(findstring --data.path,$(ARGS)),,$(DATA)) ## Train configs/$EXP.yaml and test its best checkpoint; makes missing data first
+	$(BIN)/python -m projection fit --config $(CONFIG) $(ARGS)
+
+.PHONY: data
+data: $(VENV)/.installed $(DATA) ## Make the data file of configs/$EXP.yaml
+
+.PHONY: test
+test: $(VENV)/.installed-dev ## Run all checks: ruff, mypy, pytest
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 $(ARGS)
+
+.PHONY: tensorboard
+tensorboard: $(VENV)/.installed ## Show the learning curves of all runs
+	$(BIN)/tensorboard --logdir runs
+
+.PHONY: clean
+clean: ## Remove the virtual environment and caches; data and runs stay
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@echo "Setting up $(VENV), once ..."
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Installing what the tests need, once ..."
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+configs/%.yaml:
+	@echo "There is no $@. Experiments: $$(find configs -name '*.yaml' -not -path '*/presets/*' -not -name base.yaml | sed 's|configs/||; s|\.yaml||' | sort | tr '\n' ' ')" >&2; exit 2
+
+data/demo_100hz.h5: | $(VENV)/.installed
+	$(BIN)/python -m projection synthesize --output data/demo --records 2000 --overwrite true
+	$(BIN)/python -m projection convert --source data/demo --output $@ --source_name demo
+
+data/ptbxl_%hz.h5: | $(VENV)/.installed
+	@echo "$@ is not here yet: fetching PTB-XL at $* Hz from PhysioNet, then converting it."
+	$(BIN)/python -m projection download --output data/ptbxl --sampling_rates $*
+	$(BIN)/python -m projection convert --source data/ptbxl --output $@ --sampling_rate $* --source_version 1.0.3

@@ -1,0 +1,64 @@
+"""The trainer commands' parser: short usage, help of readable length, errors of a few lines."""
+
+import argparse
+import re
+import sys
+from typing import Any, NoReturn
+
+from jsonargparse import DefaultHelpFormatter
+from lightning.pytorch.cli import LightningArgumentParser
+
+_LONGEST_LIST = 20
+
+# what jsonargparse says of its own workings rather than of the user's mistake
+_NOISE = re.compile(
+    r"Does not validate against any of the Union subtypes|Subtypes: |Errors:$|- Expected a <class 'NoneType'>"
+    r"|Given value type: |Given value: NestedArg|- Expected a path but "
+)
+
+
+class HelpFormatter(DefaultHelpFormatter):
+    """Help that does not list every class of PyTorch."""
+
+    def _expand_help(self, action: argparse.Action) -> str:
+        return re.sub(r"known subclasses: ([^)]*)", _shortened, super()._expand_help(action))
+
+
+class Parser(LightningArgumentParser):
+    """Lightning's parser, made readable."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("formatter_class", HelpFormatter)
+        super().__init__(*args, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Say what is wrong in a few lines and exit with status 2.
+
+        Args:
+            message: What jsonargparse found.
+            ex: The exception behind it.
+        """
+        if not self.exit_on_error:
+            super().error(message, ex)  # to be caught, and reported as part of a whole
+        command = " ".join(["projection", *[word for word in sys.argv[1:2] if not word.startswith("-")]])
+        self.exit(2, f"{command}: {condensed(message)}\nAll options: {command} --help\n")
+
+
+def condensed(message: str) -> str:
+    """Drop the parts of a parsing error that do not help to mend it.
+
+    Args:
+        message: What jsonargparse says.
+
+    Returns:
+        The lines that name the option and the mistake.
+    """
+    lines = [line for line in message.splitlines() if line.strip() and not _NOISE.search(line)]
+    text = "\n".join(lines) or message
+    text = re.sub(r"Type collections\.abc\.Callable\S* .*? expects a function or a callable class: ", "", text)
+    return re.sub(r"Expected a typing\.Literal\[(.*?)\]\.", r"Expected one of \1.", text)
+
+
+def _shortened(listing: re.Match[str]) -> str:
+    names = listing.group(1).split(", ")
+    return listing.group() if len(names) <= _LONGEST_LIST else f"{len(names)} known subclasses"

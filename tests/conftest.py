@@ -1,0 +1,80 @@
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from projection.__main__ import main
+from projection.data.convert import convert
+from projection.data.synthetic import synthesize
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    # the tests run in as many processes as there are cores
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def ptbxl() -> Path:
+    """The real PTB-XL, or a part of it, in its official layout."""
+    candidates = [os.environ.get("PTBXL_ROOT"), ROOT / "data" / "ptbxl", ROOT.parent / "shared" / "ptbxl"]
+    for candidate in candidates:
+        if candidate and (Path(candidate) / "ptbxl_database.csv").is_file():
+            return Path(candidate)
+    pytest.skip("no real PTB-XL: set PTBXL_ROOT to its folder")
+
+
+@pytest.fixture(scope="session")
+def ptbxl_file(ptbxl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("ptbxl") / "ptbxl_100hz.h5"
+    convert(ptbxl, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small synthetic corpus."""
+    path = tmp_path_factory.mktemp("corpus") / "synthetic"
+    synthesize(path, records=160, workers=1)
+    return path
+
+
+@pytest.fixture(scope="session")
+def corpus_file(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("file") / "corpus_100hz.h5"
+    convert(corpus, path, workers=1)
+    return path
+
+
+Run = Callable[..., Path]
+
+
+@pytest.fixture
+def run(tmp_path: Path, corpus_file: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a trainer command in an empty directory, on the synthetic corpus with a tiny network; give its run folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["projection"])
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+
+    def run_command(command: str, *args: str) -> Path:
+        before = set(tmp_path.rglob("config.yaml"))
+        main([command, *args])
+        (written,) = set(tmp_path.rglob("config.yaml")) - before
+        return written.parent
+
+    return run_command
+
+
+@pytest.fixture
+def tiny(corpus_file: Path) -> list[str]:
+    """Arguments that make the demo experiment tiny."""
+    config = ["--config", str(ROOT / "configs" / "demo.yaml"), "--data.path", str(corpus_file)]
+    quick = ["--trainer.max_epochs", "2", "--data.batch_size", "32", "--trainer.enable_progress_bar", "false"]
+    small = ["--model.init_args.net.init_args.widths", "[4,8]", "--trainer.enable_model_summary", "false"]
+    return [*config, *quick, *small, "--trainer.accelerator", "cpu", "--trainer.log_every_n_steps", "1"]
