@@ -1,10 +1,15 @@
 """The trainer commands: `fit`, `validate`, `test` and `predict`."""
 
+import logging
+import pickle
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from jsonargparse import Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -17,13 +22,16 @@ from projection.data.datamodule import PTBXLDataModule  # noqa: F401 - likewise
 from projection.errors import ProjectionError
 from projection.parser import Parser
 from projection.results import report
-from projection.run_folder import evaluated_run, experiment_name, run_id, shared_run_id
+from projection.run_folder import evaluated_checkpoint, evaluated_run, experiment_name, run_id, shared_run_id
 
 BASE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "base.yaml"
 COMMANDS = ("fit", "validate", "test", "predict")
 _USAGE = "[--config FILE.yaml ...] [--data.path FILE.h5] [--trainer.max_epochs N] [--KEY VALUE ...]"
 
 _C = TypeVar("_C", bound=Callback)
+
+# what Lightning resolves itself
+_NAMED_CHECKPOINTS = (None, "last", "hpc")
 
 # forced callbacks, and the Trainer option that switches each off
 _SWITCHES = {
@@ -61,8 +69,11 @@ class ProjectionCLI(LightningCLI):
         config = self.config[self.subcommand]
         if self.subcommand != "fit":
             config.trainer.logger = False
+            config.ckpt_path = evaluated_checkpoint(config.ckpt_path, config_files(config))
             if not config.ckpt_path:
                 rank_zero_warn(f"No --ckpt_path: `{self.subcommand}` will judge the model with its initial weights.")
+        if config.ckpt_path not in _NAMED_CHECKPOINTS and not Path(config.ckpt_path).is_file():
+            raise ProjectionError(f"There is no checkpoint {config.ckpt_path}, which --ckpt_path names.")
         parser = self._parser(self.subcommand)
         for name, switch in _SWITCHES.items():
             if config.trainer[switch] is False:
@@ -86,12 +97,17 @@ class ProjectionCLI(LightningCLI):
     def after_fit(self) -> None:
         """Judge the best checkpoint and show the results."""
         best = next((call.best_model_path for call in self._callbacks(BestCheckpoint)), None)
+        how = {"datamodule": self.datamodule, "ckpt_path": best or None, "weights_only": True, "verbose": False}
         results: dict[str, float] = {}
-        passes = {"validation_step": self.trainer.validate, "test_step": self.trainer.test}
-        for step, judge in passes.items():
-            if is_overridden(step, self.model):
-                judge(self.model, datamodule=self.datamodule, ckpt_path=best or None, weights_only=True, verbose=False)
-                results |= self._metrics()
+        if is_overridden("validation_step", self.model):
+            # unlogged: the learning curves have this checkpoint's point already
+            loggers, self.trainer.loggers = self.trainer.loggers, []
+            self.trainer.validate(self.model, **how)
+            self.trainer.loggers = loggers
+            results |= self._metrics()
+        if is_overridden("test_step", self.model):
+            self.trainer.test(self.model, **how)
+            results |= self._metrics()
         self._report(results)
 
     def after_validate(self) -> None:
@@ -123,8 +139,20 @@ class ProjectionCLI(LightningCLI):
         evaluated = evaluated_run(config.ckpt_path)
         if self.subcommand != "fit" and evaluated:
             return evaluated / f"{self.subcommand}-{run_id()}"
-        experiment = experiment_name([Path(str(file)) for file in config.config or []], config.model.class_path)
+        experiment = experiment_name(config_files(config), config.model.class_path)
         return Path("runs") / experiment / (run_id() if self.subcommand == "fit" else f"{self.subcommand}-{run_id()}")
+
+
+def config_files(config: Namespace) -> list[Path]:
+    """List the configuration files that were given.
+
+    Args:
+        config: The configuration of one command.
+
+    Returns:
+        Their paths, in order.
+    """
+    return [Path(str(file)) for file in config.config or []]
 
 
 def direct_output(config: Namespace, folder: Path) -> None:
@@ -154,6 +182,29 @@ def _unused(folder: Path, name: str) -> str:
     return next(name for name in names if not (folder / name).exists())
 
 
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """Turn what libraries say of a user's mistake into one message."""
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise ProjectionError(str(error)) from error
+    except pickle.UnpicklingError as error:
+        raise ProjectionError(
+            "The checkpoint is damaged, or holds more than tensors and plain values. If you trust its origin, "
+            f"`--weights_only false` loads it all the same. ({str(error).splitlines()[0]})"
+        ) from error
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):
+            raise
+        details = "\n".join(str(error).splitlines()[:6])
+        raise ProjectionError(f"The checkpoint is not one of the configured model:\n{details}") from error
+
+
+def _is_no_advertisement(record: logging.LogRecord) -> bool:
+    return "litlogger" not in record.getMessage()
+
+
 def run_trainer(args: list[str] | None) -> None:
     """Run one of the trainer commands.
 
@@ -170,7 +221,8 @@ def run_trainer(args: list[str] | None) -> None:
     # PyTorch deprecates what this Lightning calls in every step; nothing a user could change
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     defaults = {"default_config_files": [str(BASE_CONFIG)]}
-    with shared_run_id():
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
+    with shared_run_id(), readable_errors():
         ProjectionCLI(
             LightningModule,
             LightningDataModule,

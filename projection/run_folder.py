@@ -87,6 +87,22 @@ def evaluated_run(checkpoint: str | None) -> Path | None:
     return folder.parent if folder.name == "checkpoints" else None
 
 
+def evaluated_checkpoint(checkpoint: str | None, configs: Sequence[Path]) -> str | None:
+    """Resolve `best` and `last` to the checkpoints of the run whose configuration is given.
+
+    Args:
+        checkpoint: What the user gave: a path, `best`, `last` or None.
+        configs: The configuration files, in order.
+
+    Returns:
+        The path, or None where nothing was given.
+    """
+    if checkpoint not in ("best", "last"):
+        return checkpoint
+    folder = configs[0].parent if configs else Path()
+    return str(folder / "checkpoints" / f"{checkpoint}.ckpt")
+
+
 def link_latest(folder: Path) -> None:
     """Point `latest`, beside a run folder, at it.
 

@@ -34,6 +34,7 @@ def test_fit_trains_tests_the_best_checkpoint_and_leaves_a_complete_run_folder(
     assert list((folder / "tensorboard").glob("events*"))
     history = pd.read_csv(folder / "metrics" / "metrics.csv")
     assert {"train/loss", "val/auroc", "val/loss", "lr-AdamW"} <= set(history)
+    assert history["val/auroc"].count() == 2
     assert results(folder)["val/auroc"] == pytest.approx(history["val/auroc"].max(), abs=1e-6)
     provenance = json.loads((folder / "provenance.json").read_text())
     assert provenance["data"]["signals_sha256"] == open_store(corpus_file).attributes["signals_sha256"]
@@ -92,7 +93,7 @@ def test_evaluation_repeats_the_scores_of_fit_and_overwrites_nothing(run: Run, t
     fitted = run("fit", *tiny)
     before = {path: path.read_bytes() for path in fitted.rglob("*") if path.is_file()}
     config = ["--config", str(fitted / "config.yaml"), "--ckpt_path", str(fitted / "checkpoints" / "best.ckpt")]
-    tested, validated = run("test", *config), run("validate", *config)
+    tested, validated = run("test", *config), run("validate", *config[:2], "--ckpt_path", "best")
     assert tested.parent == validated.parent == fitted
     assert results(tested) | results(validated) == results(fitted)
     assert all(path.read_bytes() == content for path, content in before.items())
@@ -108,8 +109,29 @@ def test_what_was_typed_wins_over_what_a_checkpoint_remembers(run: Run, tiny: li
 
 def test_a_checkpoint_of_another_network_is_refused(run: Run, tiny: list[str]) -> None:
     fitted = run("fit", *tiny)
-    with pytest.raises(RuntimeError, match="size mismatch"):
+    with pytest.raises(SystemExit, match=r"not one of the configured model(.|\n)*size mismatch"):
         run("test", *tiny, "--data.task", "rhythm", "--ckpt_path", str(fitted / "checkpoints" / "best.ckpt"))
+
+
+def test_a_damaged_checkpoint_is_refused(run: Run, tiny: list[str]) -> None:
+    damaged = Path.cwd() / "damaged.ckpt"
+    damaged.write_bytes(b"no checkpoint")
+    with pytest.raises(SystemExit, match="The checkpoint is damaged"):
+        run("test", *tiny, "--ckpt_path", str(damaged))
+
+
+def test_a_checkpoint_that_runs_code_is_refused(run: Run, tiny: list[str]) -> None:
+    torch.save({"state_dict": {}, "callbacks": Path("/")}, Path.cwd() / "code.ckpt")
+    with pytest.raises(SystemExit, match="holds more than tensors"):
+        run("test", *tiny, "--ckpt_path", "code.ckpt")
+
+
+def test_a_checkpoint_of_another_sampling_rate_is_refused(run: Run, tiny: list[str], corpus: Path) -> None:
+    fitted = run("fit", *tiny)
+    checkpoint = torch.load(fitted / "checkpoints" / "best.ckpt", weights_only=True)
+    torch.save({**checkpoint, "sampling_rate": 500}, Path.cwd() / "other.ckpt")
+    with pytest.raises(SystemExit, match="learned from records at 500 Hz, but the data has 100 Hz"):
+        run("test", *tiny, "--ckpt_path", "other.ckpt")
 
 
 def test_checkpoints_load_without_the_data_and_carry_their_preprocessing(run: Run, tiny: list[str]) -> None:
@@ -129,8 +151,8 @@ def test_training_resumes_where_it_stopped(run: Run, tiny: list[str]) -> None:
     run("fit", *options, "--trainer.limit_train_batches", "3")
     main(["fit", *options, "--trainer.max_epochs", "6", "--trainer.limit_train_batches", "3"])
     first, second = (pd.read_csv(folder / name / "metrics.csv") for name in ("metrics", "metrics-2"))
-    assert first["epoch"].max() == 3
-    assert set(second["epoch"].dropna()) == {4, 5}
+    assert first.dropna(subset="train/loss")["epoch"].max() == 3
+    assert set(second.dropna(subset="train/loss")["epoch"]) == {4, 5}
 
 
 def test_a_model_without_validation_or_metrics_trains_by_its_class_path(run: Run, corpus_file: Path) -> None:
@@ -184,6 +206,7 @@ def test_two_processes_count_every_record_once(run: Run, tiny: list[str]) -> Non
         (["--config", "DEMO", "--data.task", "everything"], "Expected one of 'all', 'diagnostic'"),
         (["--config", "DEMO", "--model.init_args.net", "projection.models.NoNet"], "no attribute 'NoNet'"),
         (["--config", "DEMO", "--data.path", "none.h5"], "projection convert --source"),
+        (["--config", "DEMO", "--ckpt_path", "none.ckpt"], "There is no checkpoint none.ckpt"),
         (["--config", "DEMO", "--data.test_folds", "[9]"], "in more than one of data.train_folds"),
         ([], "the following arguments are required: fit.model"),
     ],

@@ -43,7 +43,7 @@ def test_presets_stack_on_an_experiment(run: Run, tiny: list[str], preset: Path)
     assert (folder / "results.json").is_file()
     assert folder.parent.name == "demo"
     if preset.stem == "wandb":
-        wandb.finish()
+        wandb.teardown()
         logged = list((folder / "wandb").glob("offline-run-*/*.wandb"))
         assert len(logged) == 1
         assert b"xresnet" not in logged[0].read_bytes()

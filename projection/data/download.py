@@ -7,7 +7,6 @@ Source: Wagner et al., PTB-XL, a large publicly available electrocardiography da
 https://doi.org/10.13026/kfzx-aw45.
 """
 
-import hashlib
 import re
 import shlex
 import sys
@@ -15,25 +14,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Literal, NamedTuple
-from urllib.parse import quote
+from typing import Literal, NamedTuple
 
-from projection import __version__
+from projection.data.mirror import FetchError, Mirror, is_whole
 from projection.errors import ProjectionError
-
-if TYPE_CHECKING:  # requests and rich are imported where they are used, so that --help stays fast
-    import requests
 
 MANIFEST = "SHA256SUMS.txt"
 _TABLES = {"ptbxl_database.csv", "scp_statements.csv"}
-_PASSING = {408, 416, 425, 429, 500, 502, 503, 504}  # HTTP statuses after which another try may go right
-_FIRST_WAIT, _LONGEST_WAIT = 0.5, 60.0  # seconds between tries
 _HOPELESS = 20  # files in a row, each tried to the end: the server is gone, and 43,000 more would take hours
-_CHUNK = 1 << 16
 
 
 class _Entry(NamedTuple):
@@ -45,14 +35,6 @@ class _Outcome(NamedTuple):
     name: str
     received: int = 0  # bytes
     failure: str = ""  # empty: the file is whole
-
-
-class _FetchError(Exception):
-    """One try went wrong; `passing` says whether another may go right, `wait` how many seconds the server asks for."""
-
-    def __init__(self, why: str, passing: bool = True, wait: float | None = None) -> None:
-        super().__init__(why)
-        self.passing, self.wait = passing, wait
 
 
 def download(
@@ -85,7 +67,7 @@ def download(
         raise ProjectionError(f"base_url is {base_url!r}; it must begin with https:// or http://.")
     if workers < 1 or retries < 0 or timeout <= 0:
         raise ProjectionError(f"{workers=}, {retries=}, {timeout=}: they must be at least 1, at least 0 and above 0.")
-    mirror = _Mirror(base_url, retries, timeout)
+    mirror = Mirror(base_url, retries, timeout)
     try:
         entries = _choose(_fetch_manifest(mirror, output), rates, mirror.base_url)
         _fetch_all(mirror, output, entries, workers)
@@ -103,107 +85,13 @@ def download(
     )
 
 
-class _Mirror:
-    """A web folder and how patiently to read it; each thread keeps one connection alive."""
-
-    def __init__(self, base_url: str, retries: int, timeout: float) -> None:
-        self.base_url, self.retries, self.timeout = base_url.rstrip("/") + "/", retries, timeout
-        self.stop = threading.Event()
-        self._local = threading.local()
-
-    def fetch(self, name: str, output: Path, sha256: str = "") -> Path:
-        """Return `output/name.part`, whole, or raise the last trouble; without a checksum start from the first byte."""
-        part = output / f"{name}.part"
-        part.parent.mkdir(parents=True, exist_ok=True)
-        for attempt in range(self.retries + 1):
-            try:
-                if not sha256:  # nothing would notice two versions glued together
-                    part.unlink(missing_ok=True)
-                if not _is_whole(part, sha256):
-                    self._transfer(name, part)
-                if not sha256 or _is_whole(part, sha256):
-                    return part
-                part.unlink()
-                raise _FetchError(f"its bytes do not match {MANIFEST}")
-            except _FetchError as trouble:
-                wait = _FIRST_WAIT * 2**attempt if trouble.wait is None else trouble.wait
-                if not trouble.passing or attempt == self.retries or self.stop.wait(min(wait, _LONGEST_WAIT)):
-                    raise
-        raise AssertionError("unreachable: the last try returns or raises")
-
-    def _transfer(self, name: str, part: Path) -> None:
-        import requests
-
-        have = part.stat().st_size if part.exists() else 0
-        headers = {"Range": f"bytes={have}-"} if have else {}
-        url = self.base_url + quote(name)
-        try:
-            with self._session().get(url, headers=headers, stream=True, timeout=self.timeout) as response:
-                if response.status_code == 416:  # the file ends before what we hold: begin again
-                    part.unlink()
-                if response.status_code not in (200, 206):
-                    raise _refusal(response)
-                resumed = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
-                with part.open("ab" if resumed else "wb") as file:
-                    for chunk in response.iter_content(_CHUNK):
-                        if self.stop.is_set():
-                            raise _FetchError("interrupted", passing=False)
-                        file.write(chunk)
-        except requests.RequestException as error:
-            # requests derives its malformed-address errors from ValueError: those stay wrong however often one tries
-            raise _FetchError(_explain(error), passing=not isinstance(error, ValueError)) from error
-
-    def _session(self) -> "requests.Session":
-        import requests
-
-        if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-            # identity: a Range counts in bytes of the file, not of a compressed copy
-            self._local.session.headers.update(
-                {"User-Agent": f"projection/{__version__}", "Accept-Encoding": "identity"}
-            )
-        session: requests.Session = self._local.session
-        return session
-
-
-def _refusal(response: "requests.Response") -> _FetchError:
-    wait, value = None, response.headers.get("Retry-After", "").strip()
-    if value.isdigit():
-        wait = float(value)
-    else:
-        with suppress(ValueError, TypeError):  # not a date, or one without a time zone
-            wait = max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    status = response.status_code
-    return _FetchError(f"the server answered {status} {response.reason}", status in _PASSING, wait)
-
-
-def _explain(error: "requests.RequestException") -> str:
-    """Say in a few words what requests and urllib3 wrap in several layers."""
-    import requests
-
-    if isinstance(error, requests.Timeout) or "timed out" in str(error):
-        return "the server did not answer in time"
-    cause = getattr(error.args[0] if error.args else None, "reason", None)
-    if cause is None and isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
-        return "the connection broke off"
-    return str(cause or error).split("): ", 1)[-1]
-
-
-def _is_whole(path: Path, sha256: str) -> bool:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-    except FileNotFoundError:
-        return False
-
-
-def _fetch_manifest(mirror: _Mirror, output: Path) -> list[_Entry]:
+def _fetch_manifest(mirror: Mirror, output: Path) -> list[_Entry]:
     """Fetch the list of checksums afresh: everything else is judged by it."""
     url = mirror.base_url + MANIFEST
     print(f"Reading {url}", file=sys.stderr)
     try:
         part = mirror.fetch(MANIFEST, output)
-    except _FetchError as trouble:
+    except FetchError as trouble:
         raise ProjectionError(
             f"Cannot read {url}: {trouble}. Check the network and --base_url, which must name the folder that holds "
             f"{MANIFEST}, then run again."
@@ -242,7 +130,7 @@ def _choose(entries: Sequence[_Entry], rates: Sequence[int], url: str) -> list[_
     return top + records
 
 
-def _fetch_all(mirror: _Mirror, output: Path, entries: Sequence[_Entry], workers: int) -> None:
+def _fetch_all(mirror: Mirror, output: Path, entries: Sequence[_Entry], workers: int) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -266,13 +154,13 @@ def _fetch_all(mirror: _Mirror, output: Path, entries: Sequence[_Entry], workers
         raise ProjectionError(_report(failed, len(entries), mirror.base_url, output, in_a_row == _HOPELESS))
 
 
-def _obtain(mirror: _Mirror, output: Path, entry: _Entry) -> _Outcome:
+def _obtain(mirror: Mirror, output: Path, entry: _Entry) -> _Outcome:
     path = output / entry.name
-    if _is_whole(path, entry.sha256):
+    if is_whole(path, entry.sha256):
         return _Outcome(entry.name)
     try:
         part = mirror.fetch(entry.name, output, entry.sha256)
-    except _FetchError as trouble:
+    except FetchError as trouble:
         return _Outcome(entry.name, failure=str(trouble))
     part.replace(path)  # not synced to disk: the next run hashes it anyway
     return _Outcome(entry.name, path.stat().st_size)

@@ -202,13 +202,13 @@ class ClassificationTask(LightningModule):
         Raises:
             ProjectionError: If the data is sampled at another rate than what the checkpoint learned from.
         """
-        learned = checkpoint["sampling_rate"]
-        if self.sampling_rate not in (None, learned):
+        learned = checkpoint.get("sampling_rate")
+        if None not in (self.sampling_rate, learned) and self.sampling_rate != learned:
             raise ProjectionError(
                 f"The checkpoint learned from records at {learned} Hz, but the data has {self.sampling_rate} Hz. "
                 "Set data.path to a file with the same sampling rate."
             )
-        self.sampling_rate = learned
+        self.sampling_rate = self.sampling_rate or learned
 
     def _logits(self, x: Tensor) -> Tensor:
         logits: Tensor = self.net((x - self.mean) / self.std)
@@ -232,7 +232,7 @@ class ClassificationTask(LightningModule):
         if self.sampling_rate is None:
             raise ProjectionError(
                 "Windows are given in seconds, and the sampling rate is unknown: use a data module derived from "
-                "projection.data.ECGDataModule, set `sampling_rate` on the task, or set model.init_args.window to null."
+                "projection.data.datamodule.ECGDataModule, or set model.init_args.window to null."
             )
         return self.sampling_rate
 

@@ -63,9 +63,7 @@ def test_lead_names_may_be_upper_case(tmp_path: Path, samples: Samples) -> None:
 
 
 @pytest.mark.parametrize(("gain", "units", "factor"), [(200.0, "mV", 5), (1.0, "uV", 1), (500.0, "mV", 2)])
-def test_other_units_are_converted(
-    tmp_path: Path, samples: Samples, gain: float, units: str, factor: int
-) -> None:
+def test_other_units_are_converted(tmp_path: Path, samples: Samples, gain: float, units: str, factor: int) -> None:
     assert np.array_equal(read_record(write(tmp_path, samples, gain=gain, units=units), 100), factor * samples.T)
 
 
