@@ -45,6 +45,7 @@ clean: ## Remove the virtual environment and caches; data and runs stay
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else "projection needs Python 3.11 to 3.13, found %d.%d: make ... PYTHON=python3.11" % v[:2])'
 	@echo "Setting up $(VENV), once ..."
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --editable .
@@ -61,6 +62,9 @@ configs/%.yaml:
 data/demo_100hz.h5: | $(VENV)/.installed
 	$(BIN)/python -m projection synthesize --output data/demo --records 2000 --overwrite true
 	$(BIN)/python -m projection convert --source data/demo --output $@ --source_name demo
+
+data/%.h5:
+	@echo "There is no $@, which $(CONFIG) names. See \`python -m projection convert --help\`." >&2; exit 2
 
 data/ptbxl_%hz.h5: | $(VENV)/.installed
 	@echo "$@ is not here yet: fetching PTB-XL at $* Hz from PhysioNet, then converting it."

@@ -109,6 +109,7 @@ def link_latest(folder: Path) -> None:
     Args:
         folder: The run folder.
     """
+    folder = folder.resolve()
     link = folder.parent / "latest"
     if link.exists() and not link.is_symlink():
         return

@@ -151,6 +151,9 @@ def test_training_resumes_where_it_stopped(run: Run, tiny: list[str]) -> None:
     run("fit", *options, "--trainer.limit_train_batches", "3")
     main(["fit", *options, "--trainer.max_epochs", "6", "--trainer.limit_train_batches", "3"])
     first, second = (pd.read_csv(folder / name / "metrics.csv") for name in ("metrics", "metrics-2"))
+    assert (folder.parent / "latest").resolve() == folder
+    saved = yaml.safe_load((folder / "config.yaml").read_text())
+    assert saved["trainer"]["default_root_dir"] is saved["ckpt_path"] is None
     assert first.dropna(subset="train/loss")["epoch"].max() == 3
     assert set(second.dropna(subset="train/loss")["epoch"]) == {4, 5}
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import yaml
 from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
@@ -31,12 +32,22 @@ class RunRecord(SaveConfigCallback):
         """
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, folder / "config.yaml", skip_unset=False, overwrite=True, multifile=False)
+        config = self.parser.dump(_without_place(self.config), skip_unset=False)
+        (folder / "config.yaml").write_text(config)
         write_json(folder / "provenance.json", provenance(_data_facts(trainer)))
         if stage == "fit":
             link_latest(folder)
         for logger in trainer.loggers:
-            logger.log_hyperparams(self.config.as_dict())
+            logger.log_hyperparams(yaml.safe_load(config))
+
+
+def _without_place(config: Namespace) -> Namespace:
+    """Leave out where a run was kept and what it resumed from: repeating it must not touch the original."""
+    config = config.clone()
+    config.trainer.default_root_dir = None
+    if config.ckpt_path in ("last", "hpc"):
+        config.ckpt_path = None
+    return config
 
 
 def _data_facts(trainer: Trainer) -> dict[str, str]:
