@@ -30,4 +30,4 @@ def report(folder: Path, results: Mapping[str, float]) -> None:
         console.print(table)
     console.print(f"Run folder:  {folder}", soft_wrap=True, highlight=False)
     if (folder / "tensorboard").is_dir():
-        console.print(f"TensorBoard: tensorboard --logdir {folder.parent}", soft_wrap=True, highlight=False)
+        console.print(f"TensorBoard: tensorboard --logdir {folder}", soft_wrap=True, highlight=False)
