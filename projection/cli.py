@@ -97,7 +97,8 @@ class ProjectionCLI(LightningCLI):
     def after_fit(self) -> None:
         """Judge the best checkpoint and show the results."""
         best = next((call.best_model_path for call in self._callbacks(BestCheckpoint)), None)
-        how = {"datamodule": self.datamodule, "ckpt_path": best or None, "weights_only": True, "verbose": False}
+        how = {"datamodule": self.datamodule, "ckpt_path": best or None, "verbose": False}
+        how["weights_only"] = self._get(self.config, "weights_only")
         results: dict[str, float] = {}
         if is_overridden("validation_step", self.model):
             # unlogged: the learning curves have this checkpoint's point already

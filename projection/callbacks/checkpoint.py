@@ -85,5 +85,6 @@ class LastCheckpoint(ModelCheckpoint):
             filename=self.CHECKPOINT_NAME_LAST,
             monitor=None,
             every_n_epochs=every_n_epochs,
+            save_on_train_epoch_end=True,  # after every epoch, also those without validation
             enable_version_counter=False,
         )

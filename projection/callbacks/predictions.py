@@ -49,7 +49,7 @@ class PredictionWriter(Callback):
             batch_idx: Position in the epoch.
             dataloader_idx: Unused.
         """
-        self._keep(trainer.test_dataloaders, outputs, batch_idx)
+        self._keep(trainer, trainer.test_dataloaders, outputs, batch_idx)
 
     def on_predict_batch_end(
         self,
@@ -70,7 +70,7 @@ class PredictionWriter(Callback):
             batch_idx: Position in the epoch.
             dataloader_idx: Unused.
         """
-        self._keep(trainer.predict_dataloaders, outputs, batch_idx)
+        self._keep(trainer, trainer.predict_dataloaders, outputs, batch_idx)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the table of a test pass.
@@ -90,8 +90,9 @@ class PredictionWriter(Callback):
         """
         self._write(trainer, trainer.predict_dataloaders, "predict", with_labels=False)
 
-    def _keep(self, loader: Any, outputs: Any, batch_idx: int) -> None:
+    def _keep(self, trainer: Trainer, loader: Any, outputs: Any, batch_idx: int) -> None:
         known = isinstance(loader.sampler, IndexBatches) and isinstance(loader.dataset, Records)
+        known = known and not trainer.fast_dev_run  # type: ignore[attr-defined]
         if known and isinstance(outputs, Tensor) and outputs.ndim == 2:
             self._rows.append(torch.from_numpy(loader.sampler.batches()[batch_idx]).to(outputs.device))
             self._probabilities.append(outputs.float())

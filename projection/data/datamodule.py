@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from projection.data.batches import IndexBatches, Positions, Records
-from projection.data.statements import LEADS, Task, class_names
+from projection.data.statements import LEADS, LabelSet, class_names
 from projection.data.store import Store, open_store
 from projection.errors import ProjectionError
 from projection.transforms import Transform
@@ -68,7 +68,7 @@ class PTBXLDataModule(ECGDataModule):
     def __init__(
         self,
         path: Path,
-        task: Task = "all",
+        task: LabelSet = "all",
         train_folds: Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 8),
         val_folds: Sequence[int] = (9,),
         test_folds: Sequence[int] = (10,),
@@ -235,7 +235,7 @@ class PTBXLDataModule(ECGDataModule):
             )
 
 
-def _no_records(store: Store, split: Split, folds: Sequence[int], task: Task) -> str:
+def _no_records(store: Store, split: Split, folds: Sequence[int], task: LabelSet) -> str:
     present = np.unique(store.tables.records["strat_fold"]).tolist()
     return (
         f"{store.path} has no records with a label of task {task} in data.{split}_folds {list(folds)}; "

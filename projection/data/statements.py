@@ -8,8 +8,8 @@ Analysis: Benchmarks and Insights from PTB-XL, IEEE JBHI 25(5) (2021).
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Task = Literal["all", "diagnostic", "subdiagnostic", "superdiagnostic", "form", "rhythm"]
-TASKS: tuple[Task, ...] = get_args(Task)
+LabelSet = Literal["all", "diagnostic", "subdiagnostic", "superdiagnostic", "form", "rhythm"]
+LABEL_SETS: tuple[LabelSet, ...] = get_args(LabelSet)
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
@@ -129,7 +129,7 @@ def _parse(line: str) -> Statement:
 STATEMENTS = tuple(_parse(line) for line in _TABLE.strip().splitlines())
 
 
-def label_of(statement: Statement, task: Task) -> str:
+def label_of(statement: Statement, task: LabelSet) -> str:
     """Name the class that a statement stands for in a task.
 
     Args:
@@ -150,7 +150,7 @@ def label_of(statement: Statement, task: Task) -> str:
     return named[task]
 
 
-def class_names(task: Task) -> tuple[str, ...]:
+def class_names(task: LabelSet) -> tuple[str, ...]:
     """List the classes of a task in their fixed, alphabetical order.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from projection.data.statements import STATEMENTS, Task, class_names, label_of
+from projection.data.statements import STATEMENTS, LabelSet, class_names, label_of
 from projection.errors import ProjectionError
 
 Column = NDArray[Any]
@@ -46,7 +46,7 @@ class Tables:
     def __len__(self) -> int:
         return len(self.indptr) - 1
 
-    def labels(self, task: Task) -> NDArray[np.uint8]:
+    def labels(self, task: LabelSet) -> NDArray[np.uint8]:
         """Derive the label matrix of a task by the published protocol, likelihoods ignored.
 
         Args:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from projection.data.statements import TASKS
+from projection.data.statements import LABEL_SETS
 from projection.data.store import Store, open_store
 from projection.data.tables import read_tables
 from projection.data.wfdb_record import read_record
@@ -52,7 +52,7 @@ def info(path: Path) -> None:
     folds, sizes = np.unique(store.tables.records["strat_fold"], return_counts=True)
     about.add_row("records per fold", ", ".join(f"{fold}: {size:,}" for fold, size in zip(folds, sizes, strict=True)))
     tasks = Table("task", "classes", "that occur", "records with a label", title="Labels")
-    for task in TASKS:
+    for task in LABEL_SETS:
         labels = store.tables.labels(task)
         present, labelled = labels.any(axis=0).sum(), labels.any(axis=1).sum()
         tasks.add_row(task, str(labels.shape[1]), str(present), f"{labelled:,}")

@@ -3,14 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from projection.data.statements import STATEMENTS, TASKS, Task, class_names
+from projection.data.statements import LABEL_SETS, STATEMENTS, LabelSet, class_names
 
 
 @pytest.mark.parametrize(
     ("task", "count"),
     [("all", 71), ("diagnostic", 44), ("subdiagnostic", 23), ("superdiagnostic", 5), ("form", 19), ("rhythm", 12)],
 )
-def test_each_task_has_the_published_number_of_classes(task: Task, count: int) -> None:
+def test_each_task_has_the_published_number_of_classes(task: LabelSet, count: int) -> None:
     names = class_names(task)
     assert len(names) == count
     assert list(names) == sorted(names)
@@ -22,7 +22,7 @@ def test_superclasses() -> None:
 
 def test_every_statement_is_in_some_task() -> None:
     assert {statement.code for statement in STATEMENTS} == set().union(
-        *(class_names(task) for task in TASKS if task in ("diagnostic", "form", "rhythm"))
+        *(class_names(task) for task in LABEL_SETS if task in ("diagnostic", "form", "rhythm"))
     )
 
 

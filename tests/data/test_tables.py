@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from projection.data.statements import Task, class_names
+from projection.data.statements import LabelSet, class_names
 from projection.data.tables import read_tables
 from projection.errors import ProjectionError
 
@@ -30,7 +30,7 @@ def edit(folder: Path, row: int, column: str, value: str) -> None:
 
 @pytest.mark.parametrize(("task", "count"), [("all", 21799), ("diagnostic", 21388), ("form", 8978), ("rhythm", 21030)])
 def test_the_whole_of_ptbxl_has_the_published_number_of_records(
-    ptbxl: Path, tmp_path: Path, task: Task, count: int
+    ptbxl: Path, tmp_path: Path, task: LabelSet, count: int
 ) -> None:
     full = ptbxl / "ptbxl_database_full.csv"
     table = full if full.is_file() else ptbxl / "ptbxl_database.csv"
@@ -48,7 +48,7 @@ def test_labels_follow_the_statements(tables_folder: Path) -> None:
     edit(tables_folder, 0, "scp_codes", "{'IMI': 15.0, 'NDT': 0.0, 'AFIB': 0.0}")
     tables = read_tables(tables_folder)
 
-    def named(task: Task) -> set[str]:
+    def named(task: LabelSet) -> set[str]:
         return {name for name, label in zip(class_names(task), tables.labels(task)[0], strict=True) if label}
 
     assert named("all") == {"IMI", "NDT", "AFIB"}
