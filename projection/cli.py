@@ -69,6 +69,8 @@ class ProjectionCLI(LightningCLI):
         config = self.config[self.subcommand]
         if self.subcommand != "fit":
             config.trainer.logger = False
+            if "verbose" in config:
+                config.verbose = False  # the table of results says it
             config.ckpt_path = evaluated_checkpoint(config.ckpt_path, config_files(config))
             if not config.ckpt_path:
                 rank_zero_warn(f"No --ckpt_path: `{self.subcommand}` will judge the model with its initial weights.")
