@@ -11,8 +11,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 CONFIG := configs/$(EXP).yaml
-# the data file that the experiment names, else the shared default
-DATA := $(or $(shell sed -n 's|^ *path: *\(data/[^ ]*\.h5\).*|\1|p' $(CONFIG) 2>/dev/null),data/ptbxl_100hz.h5)
+# the data file that must exist first: the one the experiment names below data/, or the shared default where it names
+# neither a file nor a data module of its own; none where the command line names one
+NAMED := $(shell sed -nE 's|^ *path: *["'"'"']?(data/[^ "'"'"']*\.h5).*|\1|p' $(CONFIG) 2>/dev/null)
+OWN := $(shell grep -E '^ *path:|class_path:.*DataModule' $(CONFIG) 2>/dev/null)
+DATA := $(if $(filter --data.path% --data.init_args.path% --data=%,$(ARGS)),,$(or $(NAMED),$(if $(OWN),,data/ptbxl_100hz.h5)))
 
 .PHONY: help
 help: ## List every target
@@ -23,11 +26,11 @@ help: ## List every target
 setup: $(VENV)/.installed ## Make the virtual environment with the pinned packages
 
 .PHONY: fit
-fit: $(VENV)/.installed $(CONFIG) $(if $(findstring --data.path,$(ARGS)),,$(DATA)) ## Train configs/$EXP.yaml and test its best checkpoint; makes missing data first
+fit: $(CONFIG) $(VENV)/.installed $(DATA) ## Train configs/$EXP.yaml and test its best checkpoint; makes missing data first
 	$(BIN)/python -m projection fit --config $(CONFIG) $(ARGS)
 
 .PHONY: data
-data: $(VENV)/.installed $(DATA) ## Make the data file of configs/$EXP.yaml
+data: $(CONFIG) $(VENV)/.installed $(DATA) ## Make the data file of configs/$EXP.yaml
 
 .PHONY: test
 test: $(VENV)/.installed-dev ## Run all checks: ruff, mypy, pytest
@@ -63,10 +66,10 @@ data/demo_100hz.h5: | $(VENV)/.installed
 	$(BIN)/python -m projection synthesize --output data/demo --records 2000 --overwrite true
 	$(BIN)/python -m projection convert --source data/demo --output $@ --source_name demo
 
-data/%.h5:
-	@echo "There is no $@, which $(CONFIG) names. See \`python -m projection convert --help\`." >&2; exit 2
-
 data/ptbxl_%hz.h5: | $(VENV)/.installed
 	@echo "$@ is not here yet: fetching PTB-XL at $* Hz from PhysioNet, then converting it."
 	$(BIN)/python -m projection download --output data/ptbxl --sampling_rates $*
 	$(BIN)/python -m projection convert --source data/ptbxl --output $@ --sampling_rate $* --source_version 1.0.3
+
+data/%.h5:
+	@echo "There is no $@, which $(CONFIG) names. See \`python -m projection convert --help\`." >&2; exit 2

@@ -2,6 +2,8 @@
 
 import logging
 import pickle
+import signal
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +13,11 @@ from typing import Any, TypeVar
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar
+from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from projection import models, tasks, transforms  # noqa: F401 - so that their classes are known by short names
@@ -22,16 +26,21 @@ from projection.data.datamodule import PTBXLDataModule  # noqa: F401 - likewise
 from projection.errors import ProjectionError
 from projection.parser import Parser
 from projection.results import report
-from projection.run_folder import evaluated_checkpoint, evaluated_run, experiment_name, run_id, shared_run_id
+from projection.run_folder import (
+    check_checkpoint,
+    evaluated_checkpoint,
+    evaluated_run,
+    experiment_name,
+    run_id,
+    shared_run_id,
+    unused,
+)
 
 BASE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "base.yaml"
 COMMANDS = ("fit", "validate", "test", "predict")
 _USAGE = "[--config FILE.yaml ...] [--data.path FILE.h5] [--trainer.max_epochs N] [--KEY VALUE ...]"
 
 _C = TypeVar("_C", bound=Callback)
-
-# what Lightning resolves itself
-_NAMED_CHECKPOINTS = (None, "last", "hpc")
 
 # forced callbacks, and the Trainer option that switches each off
 _SWITCHES = {
@@ -56,7 +65,7 @@ class ProjectionCLI(LightningCLI):
         parser.add_lightning_class_args(LearningRateMonitor, "learning_rate_monitor")
         parser.add_lightning_class_args(RichProgressBar, "progress_bar")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
-        for name in ("num_classes", "class_names", "leads"):
+        for name in ("num_classes", "class_names", "lead_names"):
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
     def _parse_ckpt_path(self) -> None:
@@ -74,13 +83,12 @@ class ProjectionCLI(LightningCLI):
             config.ckpt_path = evaluated_checkpoint(config.ckpt_path, config_files(config))
             if not config.ckpt_path:
                 rank_zero_warn(f"No --ckpt_path: `{self.subcommand}` will judge the model with its initial weights.")
-        if config.ckpt_path not in _NAMED_CHECKPOINTS and not Path(config.ckpt_path).is_file():
-            raise ProjectionError(f"There is no checkpoint {config.ckpt_path}, which --ckpt_path names.")
+        check_checkpoint(config.ckpt_path)
         parser = self._parser(self.subcommand)
         for name, switch in _SWITCHES.items():
             if config.trainer[switch] is False:
                 parser.callback_keys.remove(name)
-        direct_output(config, Path(config.trainer.default_root_dir or self._default_folder(config)))
+        direct_output(config, self._folder(config))
         super().instantiate_classes()
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -94,22 +102,28 @@ class ProjectionCLI(LightningCLI):
         """
         # the record keeps what the user gave, without this run's folder, so that repeating it makes another
         self.config = self.given_config
+        if self.subcommand != "fit":
+            kwargs["logger"] = DummyLogger()  # a user's step may call self.logger
         return super().instantiate_trainer(**kwargs)
 
     def after_fit(self) -> None:
         """Judge the best checkpoint and show the results."""
+        trainer = self.trainer
         best = next((call.best_model_path for call in self._callbacks(BestCheckpoint)), None)
+        # a checkpoint's weights are the averaged ones; the callback would put the others back
+        averaging = self._callbacks(WeightAveraging)
+        trainer.callbacks = [call for call in trainer.callbacks if call not in averaging]  # type: ignore[attr-defined]
         how = {"datamodule": self.datamodule, "ckpt_path": best or None, "verbose": False}
         how["weights_only"] = self._get(self.config, "weights_only")
         results: dict[str, float] = {}
-        if is_overridden("validation_step", self.model):
+        if self._offers("validation_step", "val_dataloader"):
             # unlogged: the learning curves have this checkpoint's point already
-            loggers, self.trainer.loggers = self.trainer.loggers, []
-            self.trainer.validate(self.model, **how)
-            self.trainer.loggers = loggers
+            loggers, trainer.loggers = trainer.loggers, [DummyLogger()]
+            trainer.validate(self.model, **how)
+            trainer.loggers = loggers
             results |= self._metrics()
-        if is_overridden("test_step", self.model):
-            self.trainer.test(self.model, **how)
+        if self._offers("test_step", "test_dataloader"):
+            trainer.test(self.model, **how)
             results |= self._metrics()
         self._report(results)
 
@@ -132,11 +146,27 @@ class ProjectionCLI(LightningCLI):
         if not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             report(Path(self.trainer.default_root_dir), results)
 
+    def _offers(self, step: str, loader: str) -> bool:
+        sources = [source for source in (self.datamodule, self.model) if source is not None]
+        return is_overridden(step, self.model) and any(is_overridden(loader, source) for source in sources)
+
     def _metrics(self) -> dict[str, float]:
         return {name: float(value) for name, value in self.trainer.callback_metrics.items()}
 
     def _callbacks(self, kind: type[_C]) -> list[_C]:
         return [call for call in self.trainer.callbacks if isinstance(call, kind)]  # type: ignore[attr-defined]
+
+    def _folder(self, config: Namespace) -> Path:
+        given = config.trainer.default_root_dir
+        folder = Path(given).resolve() if given else self._default_folder(config)
+        if self.subcommand != "fit":
+            return folder.parent / unused(folder.parent, folder.name)
+        if (folder / "config.yaml").exists() and config.ckpt_path not in ("last", "hpc"):
+            raise ProjectionError(
+                f"{folder} holds a run already. Continue it with `--ckpt_path last`, or choose another folder with "
+                "`--trainer.default_root_dir`."
+            )
+        return folder
 
     def _default_folder(self, config: Namespace) -> Path:
         evaluated = evaluated_run(config.ckpt_path)
@@ -173,16 +203,13 @@ def direct_output(config: Namespace, folder: Path) -> None:
         if isinstance(logger, Namespace) and logger.get("init_args.save_dir") == ".":
             logger.init_args.save_dir = str(folder)
             if logger.class_path.endswith("CSVLogger"):
-                logger.init_args.name = _unused(folder, logger.init_args.name)
+                # it would delete the metrics of the run that it continues
+                logger.init_args.name = unused(folder, logger.init_args.name)
             if logger.class_path.endswith("WandbLogger"):
                 Path(folder).mkdir(parents=True, exist_ok=True)
                 logger.init_args.name = logger.init_args.name or f"{folder.parent.name}/{folder.name}"
-
-
-def _unused(folder: Path, name: str) -> str:
-    # CSVLogger would delete the metrics of the run that it continues
-    names = [name, *(f"{name}-{attempt}" for attempt in range(2, 10_000))]
-    return next(name for name in names if not (folder / name).exists())
+                # so that a resumed run goes on in its own curves
+                logger.init_args.id = logger.init_args.id or f"{folder.parent.name}-{folder.name}"
 
 
 @contextmanager
@@ -192,9 +219,12 @@ def readable_errors() -> Iterator[None]:
         yield
     except MisconfigurationException as error:
         raise ProjectionError(str(error)) from error
+    except SIGTERMException:
+        print("Ended by SIGTERM. `--ckpt_path last` in the same run folder continues.", file=sys.stderr)
+        sys.exit(128 + signal.SIGTERM)
     except pickle.UnpicklingError as error:
         raise ProjectionError(
-            "The checkpoint is damaged, or holds more than tensors and plain values. If you trust its origin, "
+            "The checkpoint holds more than tensors and plain values. If you trust its origin, "
             f"`--weights_only false` loads it all the same. ({str(error).splitlines()[0]})"
         ) from error
     except RuntimeError as error:

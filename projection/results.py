@@ -1,11 +1,12 @@
 """The table at the end of a run."""
 
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 
 from projection.run_folder import write_json
 
-_STAGES = {"val": "validation", "test": "test"}
+_STAGES = {"val": "validation", "test": "test", "": "value"}
 
 
 def report(folder: Path, results: Mapping[str, float]) -> None:
@@ -18,16 +19,24 @@ def report(folder: Path, results: Mapping[str, float]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    write_json(folder / "results.json", dict(sorted(results.items())))
-    split = {name: name.partition("/") for name in results}
-    stages = [stage for stage in _STAGES if any(parts[0] == stage for parts in split.values())]
-    table = Table("metric", *(_STAGES[stage] for stage in stages), title="Results of the evaluated checkpoint")
-    for metric in sorted({parts[2] for parts in split.values() if parts[0] in stages}):
-        values = [results.get(f"{stage}/{metric}") for stage in stages]
-        table.add_row(metric, *("" if value is None else f"{value:.4f}" for value in values))
+    finite = {name: value if isfinite(value) else None for name, value in sorted(results.items())}
+    write_json(folder / "results.json", finite)
+    cells = [_cell(name) for name in results]
+    stages = [stage for stage in _STAGES if any(cell[0] == stage for cell in cells)]
+    values = dict(zip(cells, results.values(), strict=True))
+    table = Table("metric", *(_STAGES[stage] for stage in stages), title="Results")
+    for metric in sorted({metric for _, metric in cells}):
+        row = [values.get((stage, metric)) for stage in stages]
+        table.add_row(metric, *("" if value is None else f"{value:.4f}" for value in row))
     console = Console()
-    if stages:
+    if results:
         console.print(table)
     console.print(f"Run folder:  {folder}", soft_wrap=True, highlight=False)
     if (folder / "tensorboard").is_dir():
         console.print(f"TensorBoard: tensorboard --logdir {folder}", soft_wrap=True, highlight=False)
+
+
+def _cell(name: str) -> tuple[str, str]:
+    """Split `val/auroc` into its column and its row; names of a user's own stay whole."""
+    stage, _, metric = name.partition("/")
+    return (stage, metric) if stage in _STAGES and metric else ("", name)

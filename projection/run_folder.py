@@ -5,12 +5,15 @@ import os
 import secrets
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from projection.errors import ProjectionError
 
 RUN_ID = "PROJECTION_RUN_ID"
 _PACKAGES = ("torch", "lightning", "jsonargparse", "torchmetrics", "numpy", "h5py", "wfdb")
@@ -103,15 +106,46 @@ def evaluated_checkpoint(checkpoint: str | None, configs: Sequence[Path]) -> str
     return str(folder / "checkpoints" / f"{checkpoint}.ckpt")
 
 
+def check_checkpoint(checkpoint: str | None) -> None:
+    """Make sure that a checkpoint is there before anything is built.
+
+    Args:
+        checkpoint: A path or address, None, or `last` or `hpc`, which Lightning resolves itself.
+
+    Raises:
+        ProjectionError: If there is no such file, or it is damaged.
+    """
+    if checkpoint in (None, "last", "hpc") or "://" in str(checkpoint):
+        return
+    if not Path(str(checkpoint)).is_file():
+        raise ProjectionError(f"There is no checkpoint {checkpoint}, which --ckpt_path names.")
+    if not zipfile.is_zipfile(str(checkpoint)):
+        raise ProjectionError(f"The checkpoint {checkpoint} is damaged, or no checkpoint at all.")
+
+
+def unused(folder: Path, name: str) -> str:
+    """Find a name that nothing in a folder has yet.
+
+    Args:
+        folder: The folder.
+        name: The name to begin with.
+
+    Returns:
+        The name, or the name with `-2`, `-3` and so on.
+    """
+    names = [name, *(f"{name}-{attempt}" for attempt in range(2, 10_000))]
+    return next(name for name in names if not (folder / name).exists())
+
+
 def link_latest(folder: Path) -> None:
-    """Point `latest`, beside a run folder, at it.
+    """Point `latest`, beside a run folder below `runs`, at it.
 
     Args:
         folder: The run folder.
     """
     folder = folder.resolve()
     link = folder.parent / "latest"
-    if link.exists() and not link.is_symlink():
+    if "runs" not in folder.parts or (link.exists() and not link.is_symlink()):
         return
     temporary = folder.parent / f".latest-{os.getpid()}"
     try:

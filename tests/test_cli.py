@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -109,15 +110,20 @@ def test_what_was_typed_wins_over_what_a_checkpoint_remembers(run: Run, tiny: li
 
 def test_a_checkpoint_of_another_network_is_refused(run: Run, tiny: list[str]) -> None:
     fitted = run("fit", *tiny)
+    other = [*tiny, "--model.init_args.net.init_args.widths", "[4,6]"]
     with pytest.raises(SystemExit, match=r"not one of the configured model(.|\n)*size mismatch"):
+        run("test", *other, "--ckpt_path", str(fitted / "checkpoints" / "best.ckpt"))
+    with pytest.raises(SystemExit, match=r"learned 71 classes .*, but the data has 12"):
         run("test", *tiny, "--data.task", "rhythm", "--ckpt_path", str(fitted / "checkpoints" / "best.ckpt"))
 
 
 def test_a_damaged_checkpoint_is_refused(run: Run, tiny: list[str]) -> None:
+    whole = (run("fit", *tiny) / "checkpoints" / "best.ckpt").read_bytes()
     damaged = Path.cwd() / "damaged.ckpt"
-    damaged.write_bytes(b"no checkpoint")
-    with pytest.raises(SystemExit, match="The checkpoint is damaged"):
-        run("test", *tiny, "--ckpt_path", str(damaged))
+    for content in (b"no checkpoint", b"", whole[: len(whole) // 2]):
+        damaged.write_bytes(content)
+        with pytest.raises(SystemExit, match=r"The checkpoint .* is damaged"):
+            run("test", *tiny, "--ckpt_path", str(damaged))
 
 
 def test_a_checkpoint_that_runs_code_is_refused(run: Run, tiny: list[str]) -> None:
@@ -145,7 +151,7 @@ def test_checkpoints_load_without_the_data_and_carry_their_preprocessing(run: Ru
 
 
 def test_training_resumes_where_it_stopped(run: Run, tiny: list[str]) -> None:
-    folder = Path.cwd() / "run"
+    folder = Path.cwd() / "runs" / "demo" / "mine"
     options = [*tiny, "--trainer.default_root_dir", str(folder), "--ckpt_path", "last"]
     options[options.index("--trainer.max_epochs") + 1] = "4"
     run("fit", *options, "--trainer.limit_train_batches", "3")
@@ -173,6 +179,66 @@ def test_a_model_with_other_metrics_trains_and_is_told_how_to_choose_one(run: Ru
         run("fit", *options, *quick)
     chosen = run("fit", *options, *quick, "--checkpoint.monitor", "val_loss", "--checkpoint.mode", "min")
     assert "val_loss" in results(chosen)
+
+
+def test_a_metric_that_the_user_chose_must_be_logged(run: Run, tiny: list[str]) -> None:
+    with pytest.raises(SystemExit, match=r"does not log 'val/aurco', only .*val/auroc"):
+        run("fit", *tiny, "--checkpoint.monitor", "val/aurco")
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(run: Run, tiny: list[str]) -> None:
+    options = [*tiny, "--trainer.default_root_dir", "runs/demo/mine"]
+    folder = run("fit", *options)
+    before = (folder / "results.json").read_text()
+    with pytest.raises(SystemExit, match="holds a run already"):
+        run("fit", *options, "--seed_everything", "7")
+    tested = run("test", "--config", str(folder / "config.yaml"), "--ckpt_path", "best", *options[-2:])
+    assert tested != folder
+    assert (folder / "results.json").read_text() == before
+
+
+def test_averaged_weights_are_the_ones_that_are_judged(run: Run, tiny: list[str]) -> None:
+    fitted = run("fit", *tiny, "--config", str(ROOT / "configs" / "presets" / "ema.yaml"))
+    config = ["--config", str(fitted / "config.yaml"), "--ckpt_path", "best"]
+    assert results(run("test", *config)) | results(run("validate", *config)) == results(fitted)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--trainer.logger", "false"],
+        ["--trainer.enable_checkpointing", "false"],
+        ["--trainer.max_steps", "2"],
+        ["--trainer.check_val_every_n_epoch", "2"],
+        ["--trainer.limit_val_batches", "0"],
+        ["--trainer.accumulate_grad_batches", "2"],
+        ["--trainer.precision", "bf16-true"],
+        ["--trainer.overfit_batches", "1"],
+    ],
+)
+def test_common_trainer_options_end_in_results(run: Run, tiny: list[str], options: list[str]) -> None:
+    assert 0 <= results(run("fit", *tiny, *options))["test/auroc"] <= 1
+
+
+def test_a_dry_run_leaves_nothing(run: Run, tiny: list[str]) -> None:
+    main(["fit", *tiny, "--trainer.fast_dev_run", "true"])
+    assert not list(Path.cwd().iterdir())
+
+
+def test_sigterm_is_no_success_and_the_run_continues(run: Run, tiny: list[str]) -> None:
+    options = [*tiny, "--trainer.default_root_dir", str(Path.cwd() / "run"), "--ckpt_path", "last"]
+    options[options.index("--trainer.max_epochs") + 1] = "1000"
+    command = [sys.executable, "-m", "projection", "fit", *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    last = Path.cwd() / "run" / "checkpoints" / "last.ckpt"
+    while not last.exists() and process.poll() is None:
+        time.sleep(0.1)
+    process.terminate()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "Ended by SIGTERM" in told
+    assert torch.load(last, weights_only=True)["epoch"] >= 0
 
 
 def test_any_module_may_be_the_net(run: Run, tiny: list[str]) -> None:
@@ -210,16 +276,17 @@ def test_two_processes_count_every_record_once(run: Run, tiny: list[str]) -> Non
         (["--config", "DEMO", "--model.init_args.net", "projection.models.NoNet"], "no attribute 'NoNet'"),
         (["--config", "DEMO", "--data.path", "none.h5"], "projection convert --source"),
         (["--config", "DEMO", "--ckpt_path", "none.ckpt"], "There is no checkpoint none.ckpt"),
+        (["--config", "DEMO", "--data.path", "FILE", "--model.init_args.stride", "0"], "stride must be above 0 s"),
         (["--config", "DEMO", "--data.test_folds", "[9]"], "in more than one of data.train_folds"),
         ([], "the following arguments are required: fit.model"),
     ],
 )
 def test_mistakes_give_a_few_readable_lines(
-    run: Run, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    run: Run, arguments: list[str], told: str, corpus_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    demo = str(ROOT / "configs" / "demo.yaml")
+    known = {"DEMO": str(ROOT / "configs" / "demo.yaml"), "FILE": str(corpus_file)}
     with pytest.raises(SystemExit) as stopped:
-        main(["fit", *(demo if argument == "DEMO" else argument for argument in arguments)])
+        main(["fit", *(known.get(argument, argument) for argument in arguments), "--trainer.logger", "false"])
     message = capsys.readouterr().err + (stopped.value.code if isinstance(stopped.value.code, str) else "")
     assert told in message
     assert "Traceback" not in message

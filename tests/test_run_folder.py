@@ -58,19 +58,23 @@ def test_checkpoints_know_their_run(tmp_path: Path) -> None:
 
 
 def test_latest_points_at_the_newest_and_never_at_itself(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
     for name in ("1", "2"):
-        (tmp_path / name).mkdir()
-        link_latest(tmp_path / name)
-    assert (tmp_path / "latest").resolve() == (tmp_path / "2").resolve()
-    link_latest(tmp_path / "latest")
-    assert (tmp_path / "latest").resolve() == (tmp_path / "2").resolve()
+        (runs / name).mkdir(parents=True)
+        link_latest(runs / name)
+    assert (runs / "latest").resolve() == (runs / "2").resolve()
+    link_latest(runs / "latest")
+    assert (runs / "latest").resolve() == (runs / "2").resolve()
+    link_latest(tmp_path)
+    assert not (tmp_path.parent / "latest").exists()
 
 
 def test_a_file_that_is_no_link_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "1").mkdir()
-    (tmp_path / "latest").write_text("mine")
-    link_latest(tmp_path / "1")
-    assert (tmp_path / "latest").read_text() == "mine"
+    runs = tmp_path / "runs"
+    (runs / "1").mkdir(parents=True)
+    (runs / "latest").write_text("mine")
+    link_latest(runs / "1")
+    assert (runs / "latest").read_text() == "mine"
 
 
 def test_json_appears_whole(tmp_path: Path) -> None:

@@ -4,37 +4,35 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_warn
 
+from projection.errors import ProjectionError
+
+_DEFAULT_MONITOR = "val/auroc"
+
 
 class BestCheckpoint(ModelCheckpoint):
     """Keep the state with the best validation score; without one, keep the newest.
 
     Any LightningModule may be trained, also one that logs no validation metric at all. Where the monitored metric is
-    never logged this says so once and goes on, instead of ending a finished epoch with an error.
+    never logged this says so once and goes on, unless the user chose that metric.
 
     Args:
         monitor: Name of the logged metric that decides.
         mode: max if larger is better, min if smaller is.
         dirpath: Where to keep it; None is the run folder's `checkpoints`.
-        filename: File name without ending.
-        save_top_k: How many of the best to keep; -1 keeps all.
     """
 
     def __init__(
         self,
-        monitor: str | None = "val/auroc",
+        monitor: str | None = _DEFAULT_MONITOR,
         mode: str = "max",
         dirpath: str | None = None,
-        filename: str = "best",
-        save_top_k: int = 1,
     ) -> None:
         super().__init__(
             dirpath=dirpath,
-            filename=filename,
+            filename="best",
             monitor=monitor,
             mode=mode,
-            save_top_k=save_top_k,
-            auto_insert_metric_name=False,
-            enable_version_counter=save_top_k != 1,
+            enable_version_counter=False,
         )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -44,7 +42,7 @@ class BestCheckpoint(ModelCheckpoint):
             trainer: The trainer.
             pl_module: The model.
         """
-        if not trainer.sanity_checking:
+        if not trainer.sanity_checking and not self._should_save_on_train_epoch_end(trainer):
             self._check_monitor(trainer)
         super().on_validation_end(trainer, pl_module)
 
@@ -55,18 +53,21 @@ class BestCheckpoint(ModelCheckpoint):
             trainer: The trainer.
             pl_module: The model.
         """
-        if not trainer.enable_validation:
+        if self._should_save_on_train_epoch_end(trainer):
             self._check_monitor(trainer)
         super().on_train_epoch_end(trainer, pl_module)
 
     def _check_monitor(self, trainer: Trainer) -> None:
-        if self.monitor is not None and self.monitor not in trainer.callback_metrics:
-            found = ", ".join(sorted(map(str, trainer.callback_metrics))) or "none"
-            rank_zero_warn(
-                f"The model does not log {self.monitor!r} (logged: {found}), so best.ckpt is the newest state. "
-                "Choose a metric with `--checkpoint.monitor NAME --checkpoint.mode min|max`."
-            )
-            self.monitor = None
+        if self.monitor is None or self.monitor in trainer.callback_metrics:
+            return
+        found = ", ".join(sorted(map(str, trainer.callback_metrics))) or "none"
+        hint = "Choose a metric with `--checkpoint.monitor NAME --checkpoint.mode min|max`."
+        if self.monitor != _DEFAULT_MONITOR:
+            raise ProjectionError(f"The model does not log {self.monitor!r}, only {found}. {hint}")
+        rank_zero_warn(
+            f"The model does not log {self.monitor!r} (logged: {found}), so best.ckpt is the newest state. {hint}"
+        )
+        self.monitor = None
 
 
 class LastCheckpoint(ModelCheckpoint):

@@ -7,18 +7,18 @@ import pandas as pd
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
+from torch.utils.data import DataLoader
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from projection.data.batches import IndexBatches, Records
+from projection.data.batches import IndexBatches, Positions
 from projection.data.datamodule import ECGDataModule
-from projection.errors import ProjectionError
 
 
 class PredictionWriter(Callback):
     """Write the probabilities of test and prediction passes to `predictions/test` and `predictions/predict`.
 
-    Columns are ecg_id, then one per class; a test pass adds the labels as `label_<class>`. A test step that returns
-    no tensor `(batch, classes)` writes nothing.
+    Columns are ecg_id, then one per class; a test pass adds the labels as `label_<class>`. Steps that return no tensor
+    `(batch, classes)`, and data of other modules than PTBXLDataModule, leave no table.
 
     Args:
         format: csv or parquet.
@@ -27,8 +27,27 @@ class PredictionWriter(Callback):
     def __init__(self, format: Literal["csv", "parquet"] = "csv") -> None:
         self.format = format
         self.path: Path | None = None
+        self._batches: list[Positions] = []
         self._rows: list[Tensor] = []
         self._probabilities: list[Tensor] = []
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note which records come in which batch.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The model.
+        """
+        self._batches = _batches_of(trainer, trainer.test_dataloaders)
+
+    def on_predict_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note which records come in which batch.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The model.
+        """
+        self._batches = _batches_of(trainer, trainer.predict_dataloaders)
 
     def on_test_batch_end(
         self,
@@ -49,7 +68,7 @@ class PredictionWriter(Callback):
             batch_idx: Position in the epoch.
             dataloader_idx: Unused.
         """
-        self._keep(trainer, trainer.test_dataloaders, outputs, batch_idx)
+        self._keep(trainer, outputs, batch_idx)
 
     def on_predict_batch_end(
         self,
@@ -70,7 +89,7 @@ class PredictionWriter(Callback):
             batch_idx: Position in the epoch.
             dataloader_idx: Unused.
         """
-        self._keep(trainer, trainer.predict_dataloaders, outputs, batch_idx)
+        self._keep(trainer, outputs, batch_idx)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the table of a test pass.
@@ -90,11 +109,12 @@ class PredictionWriter(Callback):
         """
         self._write(trainer, trainer.predict_dataloaders, "predict", with_labels=False)
 
-    def _keep(self, trainer: Trainer, loader: Any, outputs: Any, batch_idx: int) -> None:
-        known = isinstance(loader.sampler, IndexBatches) and isinstance(loader.dataset, Records)
-        known = known and not trainer.fast_dev_run  # type: ignore[attr-defined]
-        if known and isinstance(outputs, Tensor) and outputs.ndim == 2:
-            self._rows.append(torch.from_numpy(loader.sampler.batches()[batch_idx]).to(outputs.device))
+    def _keep(self, trainer: Trainer, outputs: Any, batch_idx: int) -> None:
+        if not self._batches:
+            return
+        rows = torch.from_numpy(self._batches[batch_idx])
+        if isinstance(outputs, Tensor) and outputs.shape == (len(rows), len(_class_names(trainer))):
+            self._rows.append(rows.to(outputs.device))
             self._probabilities.append(outputs.float())
 
     def _write(self, trainer: Trainer, loader: Any, name: str, with_labels: bool) -> None:
@@ -104,7 +124,7 @@ class PredictionWriter(Callback):
         self._rows, self._probabilities = [], []
         if trainer.is_global_zero:
             order = rows.argsort()
-            columns = _class_names(trainer, probabilities.shape[1])
+            columns = _class_names(trainer)
             table = pd.DataFrame(probabilities[order].numpy(), columns=columns)
             table.insert(0, "ecg_id", loader.dataset.ids[rows[order]].numpy())
             if with_labels:
@@ -119,11 +139,15 @@ def _from_all_ranks(parts: list[Tensor]) -> Tensor:
     return torch.cat(gather_all_tensors(joined)) if torch.distributed.is_initialized() else joined
 
 
-def _class_names(trainer: Trainer, count: int) -> tuple[str, ...]:
+def _batches_of(trainer: Trainer, loader: Any) -> list[Positions]:
+    """List the batches of a loader whose records are known; a dry run and a user's own loaders have none."""
+    known = isinstance(loader, DataLoader) and isinstance(loader.sampler, IndexBatches)
+    return loader.sampler.batches() if known and not trainer.fast_dev_run else []  # type: ignore[attr-defined]
+
+
+def _class_names(trainer: Trainer) -> tuple[str, ...]:
     data = trainer.datamodule  # type: ignore[attr-defined]
-    if not isinstance(data, ECGDataModule) or len(data.class_names) != count:
-        raise ProjectionError(f"The model gives {count} probabilities per record; the data module has other classes.")
-    return data.class_names
+    return data.class_names if isinstance(data, ECGDataModule) else ()
 
 
 def _save(table: pd.DataFrame, path: Path) -> None:

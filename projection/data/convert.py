@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +115,10 @@ def _completed_or_removed(output: Path) -> Iterator[Path]:
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(output)
+    except BrokenProcessPool as error:
+        raise ProjectionError(
+            "A converting process was killed, perhaps for lack of memory: try --workers 1."
+        ) from error
     except OSError as error:
         raise ProjectionError(f"{output} could not be written: {error.strerror or error}.") from error
     finally:

@@ -25,7 +25,7 @@ class ECGDataModule(LightningDataModule):
 
     class_names: tuple[str, ...]
     """Names of the classes, in the order of the label columns; known before any file is read."""
-    leads: tuple[str, ...]
+    lead_names: tuple[str, ...]
     """Names of the leads, in the order of the signals; known before any file is read."""
     sampling_rate: int
     """In Hz; known after `setup`."""
@@ -90,7 +90,7 @@ class PTBXLDataModule(ECGDataModule):
         self.transforms = transforms or []
         self.residency = residency
         self.class_names = class_names(task)
-        self.leads = LEADS
+        self.lead_names = LEADS
 
     def prepare_data(self) -> None:
         """Stop at once, with the commands that help, if there is no data file.
@@ -194,9 +194,10 @@ class PTBXLDataModule(ECGDataModule):
         return (x, y, ids) if self.trainer.predicting else (x, y)
 
     def _generator(self, device: torch.device) -> torch.Generator:
-        # seeded by the step, so that a resumed run draws what an uninterrupted one draws
+        # seeded by the batch, so that a resumed run draws what an uninterrupted one draws
         assert self.trainer is not None
-        entropy = np.random.SeedSequence([self.seed, self.trainer.global_step, self.trainer.global_rank])
+        batch = self.trainer.fit_loop.total_batch_idx
+        entropy = np.random.SeedSequence([self.seed, max(0, batch), self.trainer.global_rank])
         return torch.Generator(device).manual_seed(int(entropy.generate_state(1)[0]))
 
     def _loader(self, records: Records, shuffle: bool = False) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:

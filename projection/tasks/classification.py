@@ -31,7 +31,7 @@ class ClassificationTask(LightningModule):
 
     Args:
         class_names: Names of the classes; the command line takes them from the data.
-        leads: Names of the leads; the command line takes them from the data.
+        lead_names: Names of the leads; the command line takes them from the data.
         net: The network's class. It gets the numbers of leads and of classes, then its own arguments:
             projection.models.XResNet1d, projection.models.CNN1d, or any nn.Module from `(batch, leads, time)` to
             `(batch, classes)`.
@@ -51,7 +51,7 @@ class ClassificationTask(LightningModule):
     def __init__(
         self,
         class_names: Sequence[str],
-        leads: Sequence[str],
+        lead_names: Sequence[str],
         net: NetFactory,
         optimizer: OptimizerCallable = lambda params: torch.optim.AdamW(params, lr=1e-3),
         schedule: ScheduleFactory | None = None,
@@ -63,7 +63,7 @@ class ClassificationTask(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.class_names = tuple(class_names)
-        self.net = net(len(leads), len(class_names))
+        self.net = net(len(lead_names), len(class_names))
         self.optimizer = optimizer
         self.schedule = schedule
         self.loss = loss or BinaryCrossEntropy()
@@ -91,7 +91,7 @@ class ClassificationTask(LightningModule):
         if self.window is None:
             return self._logits(x)
         length = self._samples(self.window)
-        windows = sliding_windows(x, length, self._samples(self.stride or self.window / 2))
+        windows = sliding_windows(x, length, self._samples(self.window / 2 if self.stride is None else self.stride))
         logits = self._logits(windows.flatten(0, 1))
         return aggregate(logits.view(*windows.shape[:2], -1), self.aggregation)
 
@@ -171,6 +171,16 @@ class ClassificationTask(LightningModule):
         schedule = self.schedule(optimizer, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def prepare_data(self) -> None:
+        """Check the arguments, before anything is written.
+
+        Raises:
+            ProjectionError: If the window or the stride has no length.
+        """
+        for name, seconds in (("window", self.window), ("stride", self.stride)):
+            if seconds is not None and seconds <= 0:
+                raise ProjectionError(f"model.init_args.{name} must be above 0 s, found {seconds:g}.")
+
     def setup(self, stage: str) -> None:
         """Learn the sampling rate from the data and, before training, their mean and standard deviation.
 
@@ -186,22 +196,29 @@ class ClassificationTask(LightningModule):
                 self.std.fill_(std)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the sampling rate beside the weights.
+        """Keep the sampling rate and the class names beside the weights.
 
         Args:
             checkpoint: What will be saved.
         """
         checkpoint["sampling_rate"] = self.sampling_rate
+        checkpoint["class_names"] = list(self.class_names)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the sampling rate.
+        """Restore the sampling rate, after making sure that the checkpoint fits the data.
 
         Args:
             checkpoint: What was saved.
 
         Raises:
-            ProjectionError: If the data is sampled at another rate than what the checkpoint learned from.
+            ProjectionError: If the checkpoint learned other classes, or from records at another sampling rate.
         """
+        classes = tuple(checkpoint.get("class_names", self.class_names))
+        if classes != self.class_names:
+            raise ProjectionError(
+                f"The checkpoint learned {len(classes)} classes ({', '.join(classes[:5])}, ...), but the data has "
+                f"{len(self.class_names)} ({', '.join(self.class_names[:5])}, ...). Set data.task accordingly."
+            )
         learned = checkpoint.get("sampling_rate")
         if None not in (self.sampling_rate, learned) and self.sampling_rate != learned:
             raise ProjectionError(
@@ -211,7 +228,7 @@ class ClassificationTask(LightningModule):
         self.sampling_rate = self.sampling_rate or learned
 
     def _logits(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.net((x - self.mean) / self.std)
+        logits: Tensor = self.net(((x - self.mean) / self.std).to(self.dtype))
         return logits.float()
 
     def _judge(self, batch: tuple[Tensor, Tensor], metrics: MetricCollection, mean_loss: MeanMetric) -> Tensor:

@@ -16,6 +16,8 @@ class OneCycle(OneCycleLR):
         warmup: Part of the steps that rise (0 to 1).
         start_divisor: The first learning rate is the peak divided by this.
         final_divisor: The last learning rate is the first divided by this.
+        cycle_momentum: Let momentum (Adam's first beta) fall from 0.95 to 0.85 and rise again, against the learning
+            rate, whatever the optimizer was given.
     """
 
     def __init__(
@@ -25,6 +27,7 @@ class OneCycle(OneCycleLR):
         warmup: float = 0.3,
         start_divisor: float = 25.0,
         final_divisor: float = 1e4,
+        cycle_momentum: bool = True,
     ) -> None:
         peaks = [group["lr"] for group in optimizer.param_groups]
         super().__init__(
@@ -34,6 +37,7 @@ class OneCycle(OneCycleLR):
             pct_start=warmup,
             div_factor=start_divisor,
             final_div_factor=final_divisor,
+            cycle_momentum=cycle_momentum,
         )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
