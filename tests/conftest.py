@@ -5,12 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from projection.__main__ import main
 from projection.data.convert import convert
 from projection.data.synthetic import synthesize
 
 ROOT = Path(__file__).parents[1]
+
+# first calls import lazily, and the machine may be busy: time says nothing here
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -19,7 +19,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.ndimage import uniform_filter1d
 
 from projection.data import synthetic
-from projection.data.statements import LEADS, STATEMENTS, TASKS, label_of
+from projection.data.statements import LABEL_SETS, LEADS, STATEMENTS, label_of
 from projection.data.synthetic import synthesize
 from projection.data.synthetic.cases import Noise, Record, draw_patients, draw_record
 from projection.data.synthetic.corpus import assign_folds, write_record
@@ -258,7 +258,7 @@ def test_every_task_has_positives_in_training_and_test(plan):
     for fold in (9, 10):
         chosen = {c for record, where in zip(records, folds, strict=True) if where == fold for c in record.statements}
         assert chosen == set(counts)
-    for task in TASKS:
+    for task in LABEL_SETS:
         present = {label_of(statement, task) for statement in STATEMENTS if statement.code in counts} - {""}
         assert len(present) >= {"all": 50, "diagnostic": 25, "subdiagnostic": 18, "superdiagnostic": 5}.get(task, 8)
 

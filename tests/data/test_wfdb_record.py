@@ -44,7 +44,7 @@ def samples() -> Samples:
     return np.random.default_rng(0).integers(-2000, 2000, (50, 12))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(arrays(np.int64, st.tuples(st.integers(1, 30), st.just(12)), elements=st.integers(-32768, 32767)))
 def test_plain_records_are_read_as_they_are(samples: Samples) -> None:
     with TemporaryDirectory() as folder:
