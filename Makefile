@@ -17,6 +17,9 @@ NAMED := $(shell sed -nE 's|^ *path: *["'"'"']?(data/[^ "'"'"']*\.h5).*|\1|p' $(
 OWN := $(shell grep -E '^ *path:|class_path:.*DataModule' $(CONFIG) 2>/dev/null)
 DATA := $(if $(filter --data.path% --data.init_args.path% --data=%,$(ARGS)),,$(or $(NAMED),$(if $(OWN),,data/ptbxl_100hz.h5)))
 
+# bytecode is written when a module is first imported, which is faster than compiling all packages at once
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help
 help: ## List every target
 	@echo "make TARGET [EXP=demo] [ARGS=\"--trainer.max_epochs 3\"]"
@@ -52,6 +55,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV), once ..."
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --editable .
+	@$(BIN)/python -m projection fit --help > /dev/null
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
