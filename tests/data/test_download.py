@@ -335,7 +335,9 @@ def test_ctrl_c_ends_at_once_even_if_the_server_is_silent(site: Site, tmp_path: 
     site.fail(RECORD, ["stall"])
     call = f"from pathlib import Path; m.download(Path({str(tmp_path)!r}), base_url={site.url!r})"
     light = "assert not {'requests', 'rich', 'torch'} & set(sys.modules)"
-    code = f"import sys; import projection.data.download as m; {light}; {call}"
+    # where the tests run in the background, children would inherit that Ctrl-C is ignored
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"import sys; {heard}; import projection.data.download as m; {light}; {call}"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, env=os.environ)
     deadline = time.monotonic() + 60
     while site.counts().keys() != set(_chosen(site, "records100")) and time.monotonic() < deadline:
