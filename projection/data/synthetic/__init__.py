@@ -140,6 +140,6 @@ def synthesize(
             task = progress.add_task("Synthesizing", total=records)
             for done in _written(draft, plan, rates, workers):
                 progress.advance(task, done)
-    target = output.with_name(f"{output.name}_{rates[0]}.h5")
+    target = output.with_name(f"{output.name}_{rates[0]}hz.h5")
     rate = "" if rates[0] == 100 else f" --sampling_rate {rates[0]}"
     print(f"{output}: {records} records. Next: python -m projection convert --source {output} --output {target}{rate}")
