@@ -7,11 +7,10 @@ import pandas as pd
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
-from torch.utils.data import DataLoader
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from projection.data.batches import IndexBatches, Positions
-from projection.data.datamodule import ECGDataModule
+from projection.data.batches import BatchLoader, Positions
+from projection.data.ecg import ECGDataModule
 
 
 class PredictionWriter(Callback):
@@ -126,9 +125,9 @@ class PredictionWriter(Callback):
             order = rows.argsort()
             columns = _class_names(trainer)
             table = pd.DataFrame(probabilities[order].numpy(), columns=columns)
-            table.insert(0, "ecg_id", loader.dataset.ids[rows[order]].numpy())
+            table.insert(0, "ecg_id", loader.records.ids[rows[order]].numpy())
             if with_labels:
-                labels = loader.dataset.labels[rows[order]].to(torch.int8).numpy()
+                labels = loader.records.labels[rows[order]].to(torch.int8).numpy()
                 table = table.join(pd.DataFrame(labels, columns=[f"label_{column}" for column in columns]))
             self.path = Path(trainer.default_root_dir) / "predictions" / f"{name}.{self.format}"
             _save(table, self.path)
@@ -141,8 +140,8 @@ def _from_all_ranks(parts: list[Tensor]) -> Tensor:
 
 def _batches_of(trainer: Trainer, loader: Any) -> list[Positions]:
     """List the batches of a loader whose records are known; a dry run and a user's own loaders have none."""
-    known = isinstance(loader, DataLoader) and isinstance(loader.sampler, IndexBatches)
-    return loader.sampler.batches() if known and not trainer.fast_dev_run else []  # type: ignore[attr-defined]
+    known = isinstance(loader, BatchLoader) and not trainer.fast_dev_run  # type: ignore[attr-defined]
+    return loader.batch_sampler.batches() if known else []
 
 
 def _class_names(trainer: Trainer) -> tuple[str, ...]:

@@ -54,5 +54,5 @@ def _data_facts(trainer: Trainer) -> dict[str, str]:
     data = trainer.datamodule  # type: ignore[attr-defined]
     if not isinstance(data, PTBXLDataModule):
         return {}
-    facts = {name: str(value) for name, value in data.store.attributes.items()}
-    return {"path": str(data.path.resolve()), **facts}
+    files = [{"path": store.path.resolve(), **store.attributes} for store in data.data_set.stores]
+    return {name: ", ".join(str(file[name]) for file in files) for name in files[0]}

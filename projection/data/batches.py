@@ -1,52 +1,51 @@
-"""Batches of int16 signals straight from the HDF5 file, gathered at once and without worker processes."""
+"""Batches of records: their order, and a loader that needs no worker processes."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
-from torch.utils.data.distributed import DistributedSampler
+
+from projection.data.signals import DeviceSignals, Signals
 
 Positions = NDArray[np.int64]
+Batch = tuple[Tensor, Tensor, Tensor]
+
+_ANNOUNCED = 4  # batches that the disk may work on ahead of time
+_READY = 2  # batches that wait in memory
+
+_T = TypeVar("_T")
 
 
-class Records(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """The records of one split; an item is a whole batch.
+@dataclass(frozen=True)
+class Records:
+    """The records of one split.
 
     Args:
-        signals: int16 `(all records, leads, T)`, typically a memory map.
+        signals: Of the whole data set.
         rows: Which of them belong to the split, `(records,)`.
-        labels: 0 or 1, `(records, classes)`.
-        ids: The records' ids, `(records,)`.
+        labels: float32 `(records, classes)`, 0 or 1.
+        ids: int64 `(records,)`.
+        gain: Samples per millivolt.
     """
 
-    def __init__(
-        self, signals: NDArray[np.int16], rows: Positions, labels: NDArray[np.uint8], ids: NDArray[np.int64]
-    ) -> None:
-        self.signals = signals
-        self.rows = rows
-        self.labels = torch.from_numpy(labels.astype(np.float32))
-        self.ids = torch.from_numpy(ids)
+    signals: Signals
+    rows: Positions
+    labels: Tensor
+    ids: Tensor
+    gain: float
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, positions: Positions) -> tuple[Tensor, Tensor, Tensor]:
-        """Gather a batch.
 
-        Args:
-            positions: Positions within the split, `(batch,)`.
-
-        Returns:
-            int16 signals `(batch, leads, T)`, float32 labels `(batch, classes)` and int64 ids `(batch,)`.
-        """
-        signals = torch.from_numpy(np.asarray(self.signals[self.rows[positions]]))
-        return signals, self.labels[positions], self.ids[positions]
-
-
-class IndexBatches(DistributedSampler[Positions]):
+class IndexBatches:
     """The batches of an epoch as positions, a pure function of seed and epoch.
 
     The order of records is the same for any number of processes: they share every global batch. Shuffled epochs have
@@ -66,16 +65,29 @@ class IndexBatches(DistributedSampler[Positions]):
     def __init__(
         self, size: int, batch_size: int, shuffle: bool = False, seed: int = 0, rank: int = 0, world_size: int = 1
     ) -> None:
-        # deriving from DistributedSampler tells Lightning that the work is divided already, and to call set_epoch
-        super().__init__(range(size), world_size, rank, shuffle, seed)  # type: ignore[arg-type]
         self.size = size
         self.global_batch_size = batch_size * world_size
-
-    def __iter__(self) -> Iterator[Positions]:
-        return iter(self.batches())
+        self.shuffle = shuffle
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
 
     def __len__(self) -> int:
         return self._whole if self._drops else -(-self.size // self.global_batch_size)
+
+    @property
+    def sampler(self) -> "IndexBatches":
+        """Itself: Lightning looks here for `set_epoch`."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning calls this before each.
+
+        Args:
+            epoch: Counted from 0.
+        """
+        self.epoch = epoch
 
     def batches(self) -> list[Positions]:
         """List this process's batches of the current epoch.
@@ -89,8 +101,8 @@ class IndexBatches(DistributedSampler[Positions]):
             order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
         if self._drops:
             order = order[: self._whole * self.global_batch_size]
-        shares = np.array_split(order, len(self) * self.num_replicas)
-        return shares[self.rank :: self.num_replicas]
+        shares = np.array_split(order, len(self) * self.world_size)
+        return shares[self.rank :: self.world_size]
 
     @property
     def _whole(self) -> int:
@@ -99,3 +111,93 @@ class IndexBatches(DistributedSampler[Positions]):
     @property
     def _drops(self) -> bool:
         return self.shuffle and self._whole > 0
+
+
+class BatchLoader:
+    """Load batches, in mV on the device, while one thread reads ahead.
+
+    It needs no Lightning: `for x, y, ids in loader` trains any PyTorch loop. Call
+    `loader.batch_sampler.set_epoch(epoch)` before each epoch; `state_dict` and `load_state_dict` continue within one.
+
+    Args:
+        records: The split.
+        batch_sampler: The order of its records.
+        device: Where batches are wanted.
+    """
+
+    def __init__(self, records: Records, batch_sampler: IndexBatches, device: torch.device | str = "cpu") -> None:
+        self.records = records
+        self.batch_sampler = batch_sampler
+        self.device = torch.device(device)
+        self._position = (0, 0)  # the epoch, and how many of its records all processes have seen together
+        self._resumed: tuple[int, int] | None = None
+
+    def __len__(self) -> int:
+        return len(self.batch_sampler)
+
+    def __iter__(self) -> Generator[Batch, None, None]:
+        # nothing happens before the first batch is asked for: Lightning chooses the epoch after calling iter()
+        first = self._first_batch()
+        gathered = self._gathered(self.batch_sampler.batches()[first:])
+        resident = isinstance(self.records.signals, DeviceSignals)
+        # from the device there is nothing to wait for
+        with closing(gathered if resident else read_ahead(gathered, _READY)) as batches:
+            for number, (samples, y, ids) in enumerate(batches, start=first + 1):
+                self._position = (self.batch_sampler.epoch, number * self.batch_sampler.global_batch_size)
+                yield self._in_millivolts(samples), y.to(self.device, non_blocking=True), ids
+
+    def state_dict(self) -> dict[str, int]:
+        """Say which records have been handed out.
+
+        Returns:
+            The epoch, and how many of its records all processes have been given together.
+        """
+        return {"epoch": self._position[0], "records": self._position[1]}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue an epoch after the records that were handed out, with any number of processes.
+
+        Args:
+            state: What `state_dict` gave.
+        """
+        self._position = self._resumed = (state["epoch"], state["records"])
+
+    def _first_batch(self) -> int:
+        resumed, self._resumed = self._resumed, None
+        if resumed is None or resumed[0] != self.batch_sampler.epoch:
+            return 0
+        return resumed[1] // self.batch_sampler.global_batch_size
+
+    def _gathered(self, batches: list[Positions]) -> Generator[Batch, None, None]:
+        records, announced = self.records, 0
+        pinned = self.device.type == "cuda" and not isinstance(records.signals, DeviceSignals)
+        for number, positions in enumerate(batches):
+            for coming in batches[announced : number + _ANNOUNCED]:
+                records.signals.expect(records.rows[coming])
+                announced += 1
+            samples = records.signals.read(records.rows[positions], pinned)
+            yield samples, records.labels[positions], records.ids[positions]
+
+    def _in_millivolts(self, samples: Tensor) -> Tensor:
+        return samples.to(self.device, non_blocking=True).float().div_(self.records.gain)
+
+
+def read_ahead(items: Iterator[_T], depth: int) -> Generator[_T, None, None]:
+    """Compute an iterator's items in one thread, ahead of their use.
+
+    Args:
+        items: What to compute.
+        depth: How many may wait.
+
+    Yields:
+        The items in order; an error in the thread is raised here.
+    """
+    end = object()
+    thread = ThreadPoolExecutor(1, "read-ahead")
+    pending = deque(thread.submit(next, items, end) for _ in range(depth))
+    try:
+        while (item := pending.popleft().result()) is not end:
+            pending.append(thread.submit(next, items, end))
+            yield cast(_T, item)
+    finally:
+        thread.shutdown(cancel_futures=True)

@@ -1,47 +1,26 @@
-"""PTB-XL for Lightning: folds, labels and batches from one HDF5 file."""
+"""PTB-XL for Lightning: folds, labels and batches from HDF5 files."""
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
 
-from projection.data.batches import IndexBatches, Positions, Records
+from projection.data.batches import BatchLoader, IndexBatches, Records
+from projection.data.ecg import ECGDataModule
+from projection.data.residency import Residency, choose_residency
+from projection.data.signals import DeviceSignals, open_signals
+from projection.data.splits import open_data_set
 from projection.data.statements import LEADS, LabelSet, class_names
-from projection.data.store import Store, open_store
 from projection.errors import ProjectionError
-from projection.transforms import Transform
+from projection.transforms import Transform, seeded_generator
 
 Split = Literal["train", "val", "test"]
-
-
-class ECGDataModule(LightningDataModule):
-    """What a task may ask of its data. Derive from it to bring another data set."""
-
-    class_names: tuple[str, ...]
-    """Names of the classes, in the order of the label columns; known before any file is read."""
-    lead_names: tuple[str, ...]
-    """Names of the leads, in the order of the signals; known before any file is read."""
-    sampling_rate: int
-    """In Hz; known after `setup`."""
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
-
-    def mean_and_std(self) -> tuple[float, float]:
-        """Compute mean and standard deviation of the training signals, over all leads and samples.
-
-        Returns:
-            Both in mV.
-        """
-        raise NotImplementedError
 
 
 class PTBXLDataModule(ECGDataModule):
@@ -52,7 +31,7 @@ class PTBXLDataModule(ECGDataModule):
     every record of the test folds. By default folds 1 to 8 train, 9 validates and 10 tests, as its authors recommend.
 
     Args:
-        path: The HDF5 file.
+        path: The HDF5 file, or a list of files that make one set.
         task: The label set: all (71 classes), diagnostic (44), subdiagnostic (23), superdiagnostic (5), form (19) or
             rhythm (12).
         train_folds: Folds to train on (1 to 10).
@@ -61,13 +40,16 @@ class PTBXLDataModule(ECGDataModule):
         batch_size: Records per batch and process (1 or more).
         train_fraction: Part of the training records to use, for quick looks and learning curves (above 0, to 1). A
             smaller part is contained in a larger one.
-        transforms: Applied to training batches, one after the other, on the device.
-        residency: Where signals wait for their turn. memory: in the operating system's page cache.
+        transforms: Applied to batches on the device, one after the other: random ones in training only, fixed ones
+            (filters, resampling, normalisation) to all batches.
+        residency: Where signals wait for their turn. device: on the GPU, for any set that fits there beside the
+            model. memory: in the operating system's page cache. disk: read ahead batch by batch, for sets larger
+            than memory. auto: chosen by size and free memory, and told.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: Path | list[Path],
         task: LabelSet = "all",
         train_folds: Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 8),
         val_folds: Sequence[int] = (9,),
@@ -75,10 +57,10 @@ class PTBXLDataModule(ECGDataModule):
         batch_size: int = 128,
         train_fraction: float = 1.0,
         transforms: list[Transform] | None = None,
-        residency: Literal["memory"] = "memory",
+        residency: Residency = "auto",
     ) -> None:
         super().__init__()
-        self.path = Path(path)
+        self.paths = [Path(one) for one in path] if isinstance(path, list) else [Path(path)]
         self.task = task
         self.folds: dict[Split, tuple[int, ...]] = {
             "train": tuple(train_folds),
@@ -91,6 +73,8 @@ class PTBXLDataModule(ECGDataModule):
         self.residency = residency
         self.class_names = class_names(task)
         self.lead_names = LEADS
+        self._train_loader: BatchLoader | None = None
+        self._position: dict[str, int] | None = None
 
     def prepare_data(self) -> None:
         """Stop at once, with the commands that help, if there is no data file.
@@ -99,28 +83,33 @@ class PTBXLDataModule(ECGDataModule):
             ProjectionError: If `path` does not exist, or an argument is out of its range.
         """
         self._check_arguments()
-        if not self.path.is_file():
-            raise ProjectionError(
-                f"There is no data file {self.path}. Two commands make it from PTB-XL:\n"
-                "  python -m projection download --output data/ptbxl\n"
-                f"  python -m projection convert --source data/ptbxl --output {self.path}\n"
-                "or name another file with `--data.path FILE.h5`."
-            )
+        for path in self.paths:
+            if not path.is_file():
+                raise ProjectionError(
+                    f"There is no data file {path}. Two commands make it from PTB-XL:\n"
+                    "  python -m projection download --output data/ptbxl\n"
+                    f"  python -m projection convert --source data/ptbxl --output {path}\n"
+                    "or name another file with `--data.path FILE.h5`."
+                )
 
     def setup(self, stage: str) -> None:
-        """Open the file and divide its records.
+        """Open the files and divide their records.
 
         Args:
             stage: fit, validate, test or predict; all of them need the same.
 
         Raises:
-            ProjectionError: If the file cannot be read, a split has no records, or an argument is out of its range.
+            ProjectionError: If a file cannot be read, a split has no records, or an argument is out of its range.
         """
         self._check_arguments()
-        self.store = open_store(self.path)
-        self.sampling_rate = self.store.sampling_rate
+        self.data_set = open_data_set(self.paths)
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
-        self.signals = self.store.signals()
+        self.sampling_rate = self.data_set.sampling_rate
+        for transform in self.transforms:
+            if not transform.random:
+                self.sampling_rate = transform.output_rate(self.sampling_rate)
+        self._settle_residency()
+        self.signals = open_signals(self.data_set.stores, disk=self.residency == "disk")
         self.train = self._select("train")
         self.val = self._select("val")
         self.test = self._select("test")
@@ -130,25 +119,28 @@ class PTBXLDataModule(ECGDataModule):
         """Compute mean and standard deviation of the training signals, over all leads and samples.
 
         Returns:
-            Both in mV.
+            Both in mV, or in what the fixed transforms make of it.
         """
-        total, squares, count = 0, 0, 0
-        for rows in np.array_split(self.train.rows, len(self.train) // 256 + 1):
-            samples = self.signals[rows].astype(np.int64)
-            total, squares = total + int(samples.sum()), squares + int((samples * samples).sum())
-            count += samples.size
+        total, squares, count = 0.0, 0.0, 0
+        for x, y, _ in BatchLoader(self.train, IndexBatches(len(self.train), 256)):
+            values = self._transformed(x, y)[0].double()
+            total, squares = total + float(values.sum()), squares + float(values.square().sum())
+            count += values.numel()
         mean = total / count
-        return mean / self.store.gain, float(np.sqrt(squares / count - mean**2)) / self.store.gain
+        return mean, float(np.sqrt(squares / count - mean**2))
 
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+    def train_dataloader(self) -> BatchLoader:
         """Load the training records, in a new order each epoch.
 
         Returns:
             The loader.
         """
-        return self._loader(self.train, shuffle=True)
+        self._train_loader = self._loader(self.train, shuffle=True)
+        if self._position is not None:
+            self._train_loader.load_state_dict(self._position)
+        return self._train_loader
 
-    def val_dataloader(self) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+    def val_dataloader(self) -> BatchLoader:
         """Load the validation records.
 
         Returns:
@@ -156,7 +148,7 @@ class PTBXLDataModule(ECGDataModule):
         """
         return self._loader(self.val)
 
-    def test_dataloader(self) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+    def test_dataloader(self) -> BatchLoader:
         """Load the test records.
 
         Returns:
@@ -164,7 +156,7 @@ class PTBXLDataModule(ECGDataModule):
         """
         return self._loader(self.test)
 
-    def predict_dataloader(self) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
+    def predict_dataloader(self) -> BatchLoader:
         """Load every record of the test folds.
 
         Returns:
@@ -172,56 +164,95 @@ class PTBXLDataModule(ECGDataModule):
         """
         return self._loader(self.predict)
 
+    def state_dict(self) -> dict[str, int]:
+        """Keep the position within the epoch, for a checkpoint.
+
+        Returns:
+            The training loader's state.
+        """
+        # beside Lightning's own saving of loaders, which is dropped on resuming when a schedule asks for the number
+        # of steps (https://github.com/Lightning-AI/pytorch-lightning/issues/20550)
+        return self._train_loader.state_dict() if self._train_loader else {}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Continue an epoch where a checkpoint was saved.
+
+        Args:
+            state_dict: What `state_dict` gave.
+        """
+        self._position = state_dict
+
     def on_after_batch_transfer(
         self, batch: tuple[Tensor, Tensor, Tensor], dataloader_idx: int
     ) -> tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]:
-        """Turn samples into millivolts and, in training, apply the transforms.
+        """Apply the transforms.
 
         Args:
-            batch: int16 signals, labels and ids, on the device.
+            batch: Signals, labels and ids, on the device.
             dataloader_idx: Unused.
 
         Returns:
             Signals and labels; in prediction also ids.
         """
         assert self.trainer is not None
-        samples, y, ids = batch
-        x = samples.float() / self.store.gain
-        if self.trainer.training and self.transforms:
-            generator = self._generator(x.device)
-            for transform in self.transforms:
-                x, y = transform(x, y, self.sampling_rate, generator)
+        x, y, ids = batch
+        generator = None
+        if self.trainer.training and any(transform.random for transform in self.transforms):
+            # seeded by the batch, so that a resumed run draws what an uninterrupted one draws
+            number = max(0, self.trainer.fit_loop.total_batch_idx)
+            generator = seeded_generator(x.device, self.seed, number, self.trainer.global_rank)
+        x, y = self._transformed(x, y, generator)
         return (x, y, ids) if self.trainer.predicting else (x, y)
 
-    def _generator(self, device: torch.device) -> torch.Generator:
-        # seeded by the batch, so that a resumed run draws what an uninterrupted one draws
-        assert self.trainer is not None
-        batch = self.trainer.fit_loop.total_batch_idx
-        entropy = np.random.SeedSequence([self.seed, max(0, batch), self.trainer.global_rank])
-        return torch.Generator(device).manual_seed(int(entropy.generate_state(1)[0]))
+    def _transformed(self, x: Tensor, y: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Apply the fixed transforms, and with a generator also the random ones."""
+        rate = self.data_set.sampling_rate
+        for transform in self.transforms:
+            if generator is not None or not transform.random:
+                x, y = transform(x, y, rate, generator)
+                rate = transform.output_rate(rate)
+        return x, y
 
-    def _loader(self, records: Records, shuffle: bool = False) -> DataLoader[tuple[Tensor, Tensor, Tensor]]:
-        assert self.trainer is not None
-        if self.trainer.overfit_batches:  # type: ignore[attr-defined]
-            # Lightning wants one fixed order of batches, which it recognises by a sequential sampler
-            batches = IndexBatches(len(records), self.batch_size).batches()
-            return DataLoader(Subset(records, batches), batch_size=None)  # type: ignore[arg-type]
-        rank, world_size = self.trainer.global_rank, self.trainer.world_size
-        sampler = IndexBatches(len(records), self.batch_size, shuffle, self.seed, rank, world_size)
-        return DataLoader(records, sampler=sampler, batch_size=None)
+    def _settle_residency(self) -> None:
+        if self.residency == "auto":
+            folds = [fold for split in self.folds.values() for fold in split]
+            records = int(np.isin(self.data_set.folds, folds).sum())
+            _, leads, length = self.data_set.stores[0].shape
+            self.residency, why = choose_residency(2 * records * leads * length, self._device())
+            rank_zero_info(f"Data residency: {self.residency} ({why}; data.residency chooses another).")
+        if self.residency == "device" and self._world_size() > 1:
+            rank_zero_info(
+                f"Each of the {self._world_size()} devices holds all training records, since every epoch deals them "
+                "out anew, and its share of the others."
+            )
+
+    def _device(self) -> torch.device:
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self.trainer else 1
+
+    def _loader(self, records: Records, shuffle: bool = False) -> BatchLoader:
+        overfit = self.trainer is not None and self.trainer.overfit_batches  # type: ignore[attr-defined]
+        shuffle = shuffle and not overfit  # that means the same batches again and again
+        rank = self.trainer.global_rank if self.trainer else 0
+        batches = IndexBatches(len(records), self.batch_size, shuffle, self.seed, rank, self._world_size())
+        if self.residency == "device":
+            rows = records.rows if shuffle else records.rows[np.concatenate(batches.batches())]
+            records = replace(records, signals=DeviceSignals(self.signals, rows, self._device()))
+        return BatchLoader(records, batches, self._device())
 
     def _select(self, split: Split, labelled: bool = True) -> Records:
-        labels = self.store.tables.labels(self.task)
-        member = np.isin(self.store.tables.records["strat_fold"], self.folds[split])
-        if labelled:
-            member &= labels.any(axis=1)
-        rows: Positions = np.flatnonzero(member)
+        try:
+            rows = self.data_set.select(self.folds[split], self.task if labelled else None)
+        except ProjectionError as error:
+            raise ProjectionError(f"data.{split}_folds {list(self.folds[split])}: {error}") from None
         if split == "train" and self.train_fraction < 1:
             order = np.random.default_rng(self.seed).permutation(len(rows))
             rows = np.sort(rows[order[: max(1, round(self.train_fraction * len(rows)))]])
-        if not len(rows):
-            raise ProjectionError(_no_records(self.store, split, self.folds[split], self.task))
-        return Records(self.signals, rows, labels[rows], self.store.tables.records["ecg_id"][rows])
+        labels = self.data_set.labels(self.task)[rows].astype(np.float32)
+        ids = torch.from_numpy(self.data_set.ids[rows])
+        return Records(self.signals, rows, torch.from_numpy(labels), ids, self.data_set.gain)
 
     def _check_arguments(self) -> None:
         if self.batch_size < 1:
@@ -234,11 +265,3 @@ class PTBXLDataModule(ECGDataModule):
                 f"Fold(s) {sorted(shared)} are in more than one of data.train_folds, val_folds and test_folds: "
                 "the model would be judged on what it learned from. Give each fold one purpose."
             )
-
-
-def _no_records(store: Store, split: Split, folds: Sequence[int], task: LabelSet) -> str:
-    present = np.unique(store.tables.records["strat_fold"]).tolist()
-    return (
-        f"{store.path} has no records with a label of task {task} in data.{split}_folds {list(folds)}; "
-        f"it has records in folds {present}."
-    )

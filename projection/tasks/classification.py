@@ -1,5 +1,6 @@
 """Multi-label classification: the task of the PTB-XL benchmark."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,12 +13,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric, MetricCollection
 
-from projection.data.datamodule import ECGDataModule
+from projection.data.ecg import ECGDataModule
 from projection.errors import ProjectionError
 from projection.metrics import MacroAUROC, MacroAveragePrecision
 from projection.tasks.losses import BinaryCrossEntropy
 from projection.tasks.windows import Aggregation, aggregate, sliding_windows
-from projection.transforms import RandomCrop
+from projection.transforms import RandomCrop, seeded_generator
 
 NetFactory = Callable[[int, int], nn.Module]
 ScheduleFactory = Callable[[Optimizer, int], LRScheduler]
@@ -43,6 +44,7 @@ class ClassificationTask(LightningModule):
         window: Length of a window in s; None takes whole records.
         stride: From one window's start to the next in s; None is half a window.
         aggregation: How the probabilities of a record's windows are joined: max or mean.
+        compile: Compile the network before its first use, which takes a minute or more; on a GPU with CUDA graphs.
     """
 
     mean: Tensor
@@ -59,17 +61,22 @@ class ClassificationTask(LightningModule):
         window: float | None = 2.5,
         stride: float | None = None,
         aggregation: Aggregation = "max",
+        compile: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.class_names = tuple(class_names)
         self.net = net(len(lead_names), len(class_names))
+        if compile:
+            # in place, since torch.compile(net) would change the names of the weights
+            self.net.compile(mode="reduce-overhead" if torch.cuda.is_available() else "default")
         self.optimizer = optimizer
         self.schedule = schedule
         self.loss = loss or BinaryCrossEntropy()
         self.window = window
         self.stride = stride
         self.aggregation = aggregation
+        self.compiles = compile
         self.sampling_rate: int | None = None
         self.register_buffer("mean", torch.tensor(0.0))
         self.register_buffer("std", torch.tensor(1.0))
@@ -107,7 +114,7 @@ class ClassificationTask(LightningModule):
         """
         x, y = batch
         if self.window is not None:
-            x, y = RandomCrop(self.window)(x, y, self._rate())
+            x, y = RandomCrop(self.window)(x, y, self._rate(), self._generator(x.device))
         loss: Tensor = self.loss(self._logits(x), y)
         self.log("train/loss", loss, prog_bar=True)
         return loss
@@ -229,7 +236,14 @@ class ClassificationTask(LightningModule):
 
     def _logits(self, x: Tensor) -> Tensor:
         logits: Tensor = self.net(((x - self.mean) / self.std).to(self.dtype))
-        return logits.float()
+        # a copy, since a CUDA graph writes the next batch's logits to the same place
+        return logits.float().clone() if self.compiles else logits.float()
+
+    def _generator(self, device: torch.device) -> torch.Generator:
+        # seeded by the batch, as the data module's transforms are, so that a resumed run draws what an uninterrupted
+        # one draws; the last number makes it another sequence than theirs
+        seed, rank = int(os.environ.get("PL_GLOBAL_SEED", "0")), self.trainer.global_rank
+        return seeded_generator(device, seed, self.trainer.fit_loop.total_batch_idx, rank, 1)
 
     def _judge(self, batch: tuple[Tensor, Tensor], metrics: MetricCollection, mean_loss: MeanMetric) -> Tensor:
         x, y = batch

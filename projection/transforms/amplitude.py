@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from projection.transforms.transform import Transform
+from projection.transforms.transform import Generator, Transform, uniform
 
 
 class GaussianNoise(Transform):
@@ -17,22 +17,10 @@ class GaussianNoise(Transform):
         super().__init__()
         self.max_millivolts = max_millivolts
 
-    def forward(
-        self, x: Tensor, y: Tensor, sampling_rate: int, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Add noise to a batch.
-
-        Args:
-            x: Signals `(batch, leads, time)` in mV.
-            y: Labels, unchanged.
-            sampling_rate: In Hz, unused.
-            generator: Source of randomness.
-
-        Returns:
-            The noisy signals, and the labels.
-        """
-        level = self.max_millivolts * torch.rand((len(x), 1, 1), generator=generator, device=x.device)
-        return x + level * torch.randn(x.shape, generator=generator, device=x.device), y
+    def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
+        """Add noise to a batch; arguments as in `Transform.forward`."""
+        level = uniform(x, (len(x), 1, 1), 0.0, self.max_millivolts, generator)
+        return x + level * torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype), y
 
 
 class AmplitudeScaling(Transform):
@@ -48,19 +36,6 @@ class AmplitudeScaling(Transform):
         self.low = low
         self.high = high
 
-    def forward(
-        self, x: Tensor, y: Tensor, sampling_rate: int, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Scale a batch.
-
-        Args:
-            x: Signals `(batch, leads, time)`.
-            y: Labels, unchanged.
-            sampling_rate: In Hz, unused.
-            generator: Source of randomness.
-
-        Returns:
-            The scaled signals, and the labels.
-        """
-        spread = torch.rand((len(x), 1, 1), generator=generator, device=x.device)
-        return x * (self.low + (self.high - self.low) * spread), y
+    def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
+        """Scale a batch; arguments as in `Transform.forward`."""
+        return x * uniform(x, (len(x), 1, 1), self.low, self.high, generator), y

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from projection.transforms.transform import Transform
+from projection.transforms.transform import Generator, Transform
 
 
 class RandomCrop(Transform):
@@ -17,20 +17,8 @@ class RandomCrop(Transform):
         super().__init__()
         self.seconds = seconds
 
-    def forward(
-        self, x: Tensor, y: Tensor, sampling_rate: int, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Crop a batch.
-
-        Args:
-            x: Signals `(batch, leads, time)`.
-            y: Labels, unchanged.
-            sampling_rate: In Hz.
-            generator: Source of randomness.
-
-        Returns:
-            Signals `(batch, leads, seconds * sampling_rate)`, and the labels.
-        """
+    def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
+        """Crop a batch to `(batch, leads, seconds * sampling_rate)`; arguments as in `Transform.forward`."""
         batch, leads, length = x.shape
         kept = min(round(self.seconds * sampling_rate), length)
         starts = torch.randint(length - kept + 1, (batch, 1, 1), generator=generator, device=x.device)

@@ -1,19 +1,37 @@
 """The contract of a transform: one batch in, one batch out, on the device where the batch lives."""
 
+from typing import ClassVar
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+Generator = torch.Generator | None
+
 
 class Transform(nn.Module):
-    """Change a batch of training records.
+    """Change a batch of records.
 
     Derive from it and implement `forward`. Draw every random number from the given generator, so that a run can be
-    repeated; give parameters in physical units (mV, Hz, s) and convert them with the sampling rate.
+    repeated; give parameters in physical units (mV, Hz, s) and convert them with the sampling rate; leave the input
+    as it is. A transform that draws nothing and belongs to evaluation as much as to training sets `random = False`.
     """
 
-    def forward(
-        self, x: Tensor, y: Tensor, sampling_rate: int, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
+    random: ClassVar[bool] = True
+    """Whether it augments training batches only."""
+
+    def output_rate(self, sampling_rate: int) -> int:
+        """Tell the sampling rate of what comes out.
+
+        Args:
+            sampling_rate: Of what goes in, in Hz.
+
+        Returns:
+            In Hz.
+        """
+        return sampling_rate
+
+    def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
         """Transform a batch.
 
         Args:
@@ -26,3 +44,32 @@ class Transform(nn.Module):
             The changed signals and labels.
         """
         raise NotImplementedError
+
+
+def uniform(x: Tensor, shape: tuple[int, ...], low: float, high: float, generator: Generator) -> Tensor:
+    """Draw numbers evenly from a range, on the device and in the precision of a batch.
+
+    Args:
+        x: The batch.
+        shape: Of the result.
+        low: Smallest number.
+        high: Largest number.
+        generator: Source of randomness.
+
+    Returns:
+        The numbers.
+    """
+    return low + (high - low) * torch.rand(shape, generator=generator, device=x.device, dtype=x.dtype)
+
+
+def seeded_generator(device: torch.device, *numbers: int) -> torch.Generator:
+    """Make a source of randomness that depends on nothing but the given numbers.
+
+    Args:
+        device: Where numbers will be drawn.
+        numbers: Such as a run's seed, the batch's number and the process's (0 or more each).
+
+    Returns:
+        The generator.
+    """
+    return torch.Generator(device).manual_seed(int(np.random.SeedSequence(numbers).generate_state(1)[0]))

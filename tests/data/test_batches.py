@@ -1,8 +1,8 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from projection.data.batches import IndexBatches, Records
+from projection.data.batches import IndexBatches
 
 sizes = st.integers(1, 400)
 batch_sizes = st.integers(1, 40)
@@ -52,17 +52,3 @@ def test_epochs_differ_and_can_be_repeated() -> None:
     second = np.concatenate(all_ranks(100, 10, 1, shuffle=True, epoch=1)[0])
     assert not np.array_equal(first, second)
     assert np.array_equal(first, np.concatenate(all_ranks(100, 10, 1, shuffle=True, epoch=0)[0]))
-
-
-@settings(max_examples=20)
-@given(st.lists(st.integers(0, 19), min_size=1, max_size=30))
-def test_a_batch_is_what_indexing_gives(positions: list[int]) -> None:
-    generator = np.random.default_rng(0)
-    signals = generator.integers(-100, 100, (50, 12, 30)).astype(np.int16)
-    rows = generator.permutation(50)[:20]
-    labels = generator.integers(0, 2, (20, 4)).astype(np.uint8)
-    records = Records(signals, rows, labels, rows + 1000)
-    x, y, ids = records[np.array(positions)]
-    assert np.array_equal(x.numpy(), signals[rows[positions]])
-    assert np.array_equal(y.numpy(), labels[positions])
-    assert np.array_equal(ids.numpy(), rows[positions] + 1000)

@@ -1,0 +1,58 @@
+"""Choosing where signals wait for their turn, by their size and by what is free."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+Residency = Literal["auto", "device", "memory", "disk"]
+
+
+def choose_residency(size: int, device: torch.device) -> tuple[Residency, str]:
+    """Choose where signals wait, by their size and by what is free.
+
+    Args:
+        size: Of all signals that a run needs, in bytes.
+        device: Where the model trains.
+
+    Returns:
+        The choice, and why.
+    """
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+        # the network and its gradients need most of the device
+        if size <= free / 4:
+            return "device", f"{_gigabytes(size)} of signals fit well in the {_gigabytes(free)} free on {device}"
+    free = available_memory()
+    if size <= free / 2:
+        return "memory", f"{_gigabytes(size)} of signals fit well in the {_gigabytes(free)} of free memory"
+    return "disk", f"{_gigabytes(size)} of signals are too much for the {_gigabytes(free)} of free memory"
+
+
+def available_memory() -> int:
+    """Find out how much memory this process may still use, page cache included.
+
+    Returns:
+        Bytes: what the system has available, or what a job's or container's limit (cgroup) leaves of it.
+    """
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    meminfo = Path("/proc/meminfo")
+    if meminfo.exists():
+        fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        available = 1024 * int(fields["MemAvailable"].split()[0])
+    limits = [path.read_text().strip() for path in _limit_files() if path.exists()]
+    return min([available, *(int(limit) for limit in limits if limit.isdecimal())])
+
+
+def _limit_files() -> list[Path]:
+    # the same file under its name within a container and outside, for versions 1 and 2 of Linux's control groups
+    group = Path("/proc/self/cgroup")
+    entries = [line.split(":", 2) for line in group.read_text().splitlines()] if group.exists() else []
+    paths = {path.lstrip("/") for _, controllers, path in entries if controllers in ("", "memory")} | {""}
+    version_2 = [Path("/sys/fs/cgroup", path, "memory.max") for path in paths]
+    return version_2 + [Path("/sys/fs/cgroup/memory", path, "memory.limit_in_bytes") for path in paths]
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

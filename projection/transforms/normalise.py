@@ -1,0 +1,52 @@
+"""Normalisation."""
+
+from typing import Literal
+
+from torch import Tensor
+
+from projection.errors import ProjectionError
+from projection.transforms.transform import Generator, Transform
+
+
+class Normalise(Transform):
+    """Subtract a mean and divide by a standard deviation. Applies to evaluation as well.
+
+    ClassificationTask standardises by the training folds in any case; this one is for other models, or to normalise
+    each record by itself.
+
+    Args:
+        over: Whose mean and standard deviation: record (each over all of its leads, which keeps their relation), lead
+            (each lead of each record), or dataset (the given numbers).
+        mean: With over: dataset, in mV.
+        std: With over: dataset, in mV (above 0).
+
+    Raises:
+        ProjectionError: If the numbers do not go with `over`.
+    """
+
+    random = False
+
+    def __init__(
+        self,
+        over: Literal["dataset", "record", "lead"] = "record",
+        mean: float | None = None,
+        std: float | None = None,
+    ) -> None:
+        super().__init__()
+        if (over == "dataset") != (mean is not None and std is not None and std > 0):
+            raise ProjectionError(
+                f"Normalise got over: {over}, mean: {mean}, std: {std}. Give mean and std (above 0) with over: "
+                "dataset, and only then."
+            )
+        self.over = over
+        self.mean = mean
+        self.std = std
+
+    def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
+        """Normalise a batch; arguments as in `Transform.forward`. What is constant becomes 0."""
+        if self.mean is not None and self.std is not None:
+            return (x - self.mean) / self.std, y
+        axes = (1, 2) if self.over == "record" else (2,)
+        centred = x - x.mean(dim=axes, keepdim=True)
+        # a microvolt, the resolution of the file, is no signal
+        return centred / x.std(dim=axes, correction=0, keepdim=True).clamp(min=1e-3), y

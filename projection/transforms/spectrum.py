@@ -1,0 +1,121 @@
+"""Changes of the spectrum: filters, new sampling rates and surrogates."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from projection.errors import ProjectionError
+from projection.transforms.transform import Generator, Transform, uniform
+
+
+class BandPass(Transform):
+    """Keep a band of frequencies, without shifting anything in time.
+
+    The response is that of a Butterworth filter run forwards and backwards, applied to the spectrum of the signal
+    mirrored at its ends. Applies to evaluation as well.
+
+    Args:
+        low: Lower edge in Hz, where half of the amplitude is left; null for none.
+        high: Upper edge in Hz, likewise.
+        order: Steepness (1 or more).
+    """
+
+    random = False
+
+    def __init__(self, low: float | None = 0.5, high: float | None = 40.0, order: int = 3) -> None:
+        super().__init__()
+        self.low = low
+        self.high = high
+        self.order = order
+
+    def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
+        """Filter a batch; arguments as in `Transform.forward`.
+
+        Raises:
+            ProjectionError: If the sampling rate is less than twice the upper edge.
+        """
+        if self.high is not None and 2 * self.high > sampling_rate:
+            raise ProjectionError(
+                f"BandPass has its upper edge at {self.high:g} Hz, but signals at {sampling_rate} Hz end at "
+                f"{sampling_rate / 2:g} Hz. Lower `high`, or set it to null."
+            )
+        length = x.shape[2]
+        margin = min(length - 1, round(2 * sampling_rate / (self.low or 1.0)))
+        mirrored = pad(x, (margin, margin), mode="reflect")
+        hertz = torch.fft.rfftfreq(mirrored.shape[2], 1 / sampling_rate, device=x.device, dtype=x.dtype)
+        gain = torch.ones_like(hertz)
+        if self.low is not None:
+            gain = gain / (1 + (self.low / hertz) ** (2 * self.order))
+        if self.high is not None:
+            gain = gain / (1 + (hertz / self.high) ** (2 * self.order))
+        filtered = torch.fft.irfft(torch.fft.rfft(mirrored) * gain, mirrored.shape[2])
+        return filtered[..., margin : margin + length], y
+
+
+class Resample(Transform):
+    """Change the sampling rate, for instance to use a file at 500 Hz with a recipe for 100 Hz.
+
+    Frequencies above half of the lower rate are cut off; all others stay as they are. Applies to evaluation as well.
+
+    Args:
+        hertz: The new sampling rate in Hz.
+    """
+
+    random = False
+
+    def __init__(self, hertz: int) -> None:
+        super().__init__()
+        self.hertz = hertz
+
+    def output_rate(self, sampling_rate: int) -> int:
+        """Tell the sampling rate of what comes out.
+
+        Args:
+            sampling_rate: Of what goes in, in Hz.
+        """
+        return self.hertz
+
+    def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
+        """Resample a batch; arguments as in `Transform.forward`."""
+        length = x.shape[2]
+        common = math.gcd(sampling_rate, self.hertz)
+        down, up = sampling_rate // common, self.hertz // common
+        # mirrored ends, in multiples of `down`, so that the new length and the cut are whole numbers
+        margin = min(length - 1, sampling_rate) // down
+        left = margin * down
+        right = left + -(length + 2 * left) % down
+        mirrored = pad(x, (left, min(right, length - 1)), mode="reflect")
+        mirrored = pad(mirrored, (0, right - min(right, length - 1)), mode="replicate")
+        new = mirrored.shape[2] // down * up
+        spectrum = torch.fft.rfft(mirrored)[..., : new // 2 + 1]
+        resampled = torch.fft.irfft(spectrum, new) * (up / down)
+        return resampled[..., margin * up : margin * up + length * up // down], y
+
+
+class FourierSurrogate(Transform):
+    """Shift the phase of every frequency at random and keep its amplitude.
+
+    All leads of a record get the same shifts, which keeps their relation. Small shifts blur the shape of beats, full
+    ones leave the power spectrum alone. After Theiler et al., Physica D 58, 1992, and, as an augmentation, Schwabedal
+    et al., arXiv:1806.08675, 2018.
+
+    Args:
+        strength: Largest shift as a part of half a turn (0 to 1).
+    """
+
+    def __init__(self, strength: float = 0.1) -> None:
+        super().__init__()
+        self.strength = strength
+
+    def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
+        """Shift the phases of a batch; arguments as in `Transform.forward`."""
+        length = x.shape[2]
+        spectrum = torch.fft.rfft(x)
+        reach = math.pi * self.strength
+        shift = uniform(x, (len(x), 1, spectrum.shape[2]), -reach, reach, generator)
+        shift[..., 0] = 0  # the mean and, for even lengths, the highest frequency are real
+        if length % 2 == 0:
+            shift[..., -1] = 0
+        return torch.fft.irfft(spectrum * torch.polar(torch.ones_like(shift), shift), length), y
