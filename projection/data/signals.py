@@ -140,7 +140,7 @@ class DiskSignals(Signals):
             out: int16 `(batch, leads, T)`.
         """
         _check_range(rows, self.shape[0])
-        descriptor, records = self._open(), out.numpy().view(np.uint8).reshape(len(rows), -1)
+        descriptor, records = self._open(), out.numpy().view(np.uint8).reshape(len(rows), self._record_bytes)
         for row, record in zip(rows.tolist(), records, strict=True):
             if os.preadv(descriptor, [record.data], self.offset + row * self._record_bytes) != self._record_bytes:
                 raise EOFError(f"{self.path} ends within record {row}: it was cut off after it was opened.")
@@ -251,6 +251,7 @@ class DeviceSignals(Signals):
             rows: Which records, `(batch,)`, by their rows in the source.
             out: int16 `(batch, leads, T)` on the device.
         """
+        _check_range(rows, self.shape[0])
         places = self._places[rows]
         _check_range(places, len(self.samples))
         index = torch.from_numpy(places).to(self.device, non_blocking=True)

@@ -8,7 +8,8 @@ Schema version 1, one file per sampling rate:
     statements/            names, indptr, codes, likelihoods: the SCP statements of each record (CSR)
     scp_statements/<column>
     checksums/signals      uint8 (records, 32): the SHA-256 of each record's samples
-    @schema_version @created_by @source @source_version @signals_sha256 @tables_sha256
+    skipped/               ecg_id, reason: records of the source that were left out, if any
+    @schema_version @created_by @source @source_version @table @filename_column @signals_sha256 @tables_sha256
 
 `signals_sha256` is the SHA-256 of all rows of `checksums/signals`, so that it can be computed by several processes
 and still proves every sample.
@@ -77,6 +78,17 @@ class Store:
             checksums: NDArray[np.uint8] = file["checksums/signals"][...]
         return checksums
 
+    def skipped(self) -> dict[str, NDArray[Any]]:
+        """Read which records of the source were left out.
+
+        Returns:
+            Columns ecg_id and reason, of no length if there were none.
+        """
+        with h5py.File(self.path) as file:
+            if "skipped" in file:
+                return _read_group(file, "skipped")
+        return {"ecg_id": np.zeros(0, np.int64), "reason": np.zeros(0, object)}
+
 
 def create(path: Path, tables: Tables, length: int, sampling_rate: int) -> int:
     """Create a file with all metadata and room for the signals.
@@ -101,25 +113,24 @@ def create(path: Path, tables: Tables, length: int, sampling_rate: int) -> int:
     return offset
 
 
-def seal(path: Path, checksums: NDArray[np.uint8], tables_sha256: str, source: str, source_version: str) -> None:
+def seal(path: Path, checksums: NDArray[np.uint8], skipped: dict[str, NDArray[Any]], about: dict[str, str]) -> None:
     """Add the checksums and the root attributes once all signals are in place.
 
     Args:
         path: The file.
         checksums: uint8 `(records, 32)`, the SHA-256 of each record's samples.
-        tables_sha256: The fingerprint of the metadata.
-        source: The name of the data set.
-        source_version: Its version.
+        skipped: Columns ecg_id and reason: records of the source that were left out.
+        about: Further root attributes: source, source_version, table, filename_column and tables_sha256.
     """
     with h5py.File(path, "r+") as file:
         file["checksums/signals"] = checksums
+        if len(skipped["ecg_id"]):
+            _write_group(file, "skipped", skipped)
         file.attrs.update(
             schema_version=SCHEMA_VERSION,
             created_by=f"projection {__version__}",
-            source=source,
-            source_version=source_version,
             signals_sha256=hashlib.sha256(checksums.tobytes()).hexdigest(),
-            tables_sha256=tables_sha256,
+            **about,
         )
 
 

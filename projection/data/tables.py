@@ -3,8 +3,9 @@
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,22 @@ class Tables:
         labels[rows[columns >= 0], columns[columns >= 0]] = 1
         return labels
 
+    def select(self, kept: NDArray[np.bool_]) -> "Tables":
+        """Keep some of the records.
+
+        Args:
+            kept: True for those to keep, `(records,)`.
+
+        Returns:
+            Tables of these records, in the same order.
+        """
+        counts = np.diff(self.indptr)
+        of_kept = np.repeat(kept, counts)
+        indptr = np.concatenate([[0], np.cumsum(counts[kept])])
+        records = {name: values[kept] for name, values in self.records.items()}
+        codes, likelihoods = self.codes[of_kept], self.likelihoods[of_kept]
+        return replace(self, records=records, indptr=indptr, codes=codes, likelihoods=likelihoods)
+
     def statements(self) -> dict[str, Column]:
         """Give the statements of all records as columns.
 
@@ -88,11 +105,12 @@ class Tables:
         return digest.hexdigest()
 
 
-def read_tables(source: Path) -> Tables:
+def read_tables(source: Path, table: str = "ptbxl_database.csv") -> Tables:
     """Read the two tables of a data set in PTB-XL's layout.
 
     Args:
-        source: The folder that holds `ptbxl_database.csv` and `scp_statements.csv`.
+        source: The folder that holds them. Without a `scp_statements.csv`, PTB-XL's own statements are taken.
+        table: Name of the table of records.
 
     Returns:
         The tables as typed columns.
@@ -100,7 +118,7 @@ def read_tables(source: Path) -> Tables:
     Raises:
         ProjectionError: If a table is missing, lacks a column, or holds a value that cannot be read.
     """
-    path = source / "ptbxl_database.csv"
+    path = source / table
     columns = _read_csv(path)
     if missing := [name for name in _REQUIRED if name not in columns]:
         raise ProjectionError(f"{path} lacks the column(s) {', '.join(missing)}; found: {', '.join(columns)}.")
@@ -109,7 +127,8 @@ def read_tables(source: Path) -> Tables:
     ids, counts = np.unique(records["ecg_id"], return_counts=True)
     if (counts > 1).any():
         raise ProjectionError(f"{path} lists ecg_id {ids[counts > 1][0]} more than once; every record needs its own.")
-    statements = _read_csv(source / "scp_statements.csv")
+    known = source / "scp_statements.csv"
+    statements = _read_csv(known) if known.exists() else _own_statements()
     scp_statements = {name or "code": np.array(values, object) for name, values in statements.items()}
     return Tables(records, names, indptr, codes, likelihoods, scp_statements)
 
@@ -121,7 +140,8 @@ def _read_csv(path: Path) -> dict[str, list[str]]:
     except FileNotFoundError:
         raise ProjectionError(
             f"No {path.name} in {path.parent}. That folder should hold PTB-XL in its official layout: "
-            "`python -m projection download` fetches it, `python -m projection synthesize` makes a stand-in."
+            "`python -m projection download` fetches it, `python -m projection synthesize` makes a stand-in. "
+            "Another data set's table is named with `--table`."
         ) from None
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
         raise ProjectionError(f"{path} is not a readable UTF-8 CSV file ({error}).") from None
@@ -136,22 +156,38 @@ def _read_csv(path: Path) -> dict[str, list[str]]:
     return {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
 
 
-def _typed(name: str, values: list[str], path: Path) -> Column:
-    def parsed(convert: Callable[[str], float], dtype: type) -> Column:
-        try:
-            return np.array([convert(value) for value in values], dtype)
-        except ValueError as error:
-            raise ProjectionError(f"{path}, column {name}: {error}.") from None
+def _own_statements() -> dict[str, list[str]]:
+    columns = ("code", "description", "diagnostic", "form", "rhythm", "diagnostic_class", "diagnostic_subclass")
+    rows = [
+        (
+            known.code,
+            known.description,
+            *("1.0" if kind else "" for kind in (known.diagnostic, known.form, known.rhythm)),
+            known.superclass,
+            known.subclass,
+        )
+        for known in STATEMENTS
+    ]
+    return {name: list(values) for name, values in zip(columns, zip(*rows, strict=True), strict=True)}
 
-    if name in _WHOLE_NUMBERS:
-        return parsed(lambda value: int(float(value)), np.int64)
-    if name in _NUMBERS:
-        return parsed(lambda value: float(value or "nan"), np.float64)
-    if name in _FLAGS:
-        return parsed(_flag, np.int8)
+
+def _typed(name: str, values: list[str], path: Path) -> Column:
+    try:
+        if name in _WHOLE_NUMBERS:
+            numbers = np.array(values).astype(np.float64)
+            if not np.isfinite(numbers).all():
+                raise ValueError("a number is missing")
+            return numbers.astype(np.int64)
+        if name in _NUMBERS:
+            return np.array([value or "nan" for value in values]).astype(np.float64)
+        if name in _FLAGS:
+            return np.array([_flag(value) for value in values], np.int8)
+    except ValueError as error:
+        raise ProjectionError(f"{path}, column {name}: {error}.") from None
     return np.array(values, object)
 
 
+@cache
 def _flag(value: str) -> int:
     known = {"": -1, "false": 0, "true": 1, "0": 0, "1": 1, "0.0": 0, "1.0": 1}
     if value.lower() not in known:
@@ -160,9 +196,13 @@ def _flag(value: str) -> int:
 
 
 def _parse_statements(
-    cells: Iterable[str], path: Path
+    cells: Sequence[str], path: Path
 ) -> tuple[list[str], NDArray[np.int64], NDArray[np.int16], NDArray[np.float32]]:
-    parsed = [_parse_cell(cell, row, path) for row, cell in enumerate(cells, start=2)]
+    known: dict[str, dict[str, float]] = {}  # most combinations of statements come again and again
+    for row, cell in enumerate(cells, start=2):
+        if cell not in known:
+            known[cell] = _parse_cell(cell, row, path)
+    parsed = [known[cell] for cell in cells]
     names = sorted({code for statements in parsed for code in statements})
     index = {code: position for position, code in enumerate(names)}
     indptr = np.cumsum([0, *(len(statements) for statements in parsed)], dtype=np.int64)

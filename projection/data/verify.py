@@ -59,6 +59,8 @@ def info(path: Path) -> None:
     console = Console()
     console.print(about)
     console.print(tasks)
+    for ecg_id, reason in zip(*store.skipped().values(), strict=True):
+        console.print(f"left out {ecg_id}: {reason}")
 
 
 def _own_faults(store: Store) -> list[str]:
@@ -76,10 +78,13 @@ def _own_faults(store: Store) -> list[str]:
 
 
 def _source_faults(store: Store, source: Path) -> list[str]:
-    tables, signals = read_tables(source), store.signals()
+    tables = read_tables(source, str(store.attributes.get("table", "ptbxl_database.csv")))
+    tables = tables.select(~np.isin(tables.records["ecg_id"], store.skipped()["ecg_id"]))
     if tables.sha256() != store.tables.sha256():
         return [f"the tables differ from those in {source}"]
-    column = "filename_lr" if store.sampling_rate == 100 else "filename_hr"
+    default = "filename_lr" if store.sampling_rate == 100 else "filename_hr"
+    column = str(store.attributes.get("filename_column", default))
+    signals = store.signals()
     faults = []
     for row, name in enumerate(tables.records[column]):
         try:

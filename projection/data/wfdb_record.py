@@ -5,7 +5,9 @@ on parsing a header that one regular expression parses in microseconds. Anything
 Format: https://physionet.org/physiotools/wag/header-5.htm and signal-5.htm.
 """
 
+import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +22,18 @@ GAIN = 1000.0
 
 _SIGNAL_LINE = r"(\S+) 16 1000(?:\.0*)?(?:\(0\))?/mV 16 0 -?\d+ (-?\d+) 0 {lead}[ \t]*\r?\n?"
 _PLAIN_HEADER = re.compile(
-    r"\A\S+ 12 (\d+(?:\.0*)?) (\d+)[^\n]*\n"
-    + "".join(_SIGNAL_LINE.format(lead=lead) for lead in LEADS)
-    + r"(?:#.*)?\Z",
+    (
+        r"\A\S+ 12 (\d+(?:\.0*)?) (\d+)[^\n]*\n"
+        + "".join(_SIGNAL_LINE.format(lead=lead) for lead in LEADS)
+        + r"(?:#.*)?\Z"
+    ).encode("ascii"),
     re.IGNORECASE | re.DOTALL,
 )
+_PLAIN_HEADER_BYTES = 1 << 14  # a longer one is not plain
 _PER_MILLIVOLT = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3, "nv": 1e-6}
 
 
-def read_record(stem: Path, sampling_rate: int) -> NDArray[np.int16]:
+def read_record(stem: str | Path, sampling_rate: int) -> NDArray[np.int16]:
     """Read one record and prove it against the checksums of its header.
 
     Args:
@@ -41,53 +46,62 @@ def read_record(stem: Path, sampling_rate: int) -> NDArray[np.int16]:
     Raises:
         ProjectionError: If the record is missing, damaged, sampled at another rate, or lacks a lead.
     """
-    try:
-        header = stem.with_name(stem.name + ".hea").read_text(encoding="latin-1")
-    except OSError as error:
-        raise ProjectionError(f"{stem}.hea cannot be read ({error.strerror})") from None
-    plain = _PLAIN_HEADER.match(header)
+    # plain strings and system calls: pathlib and buffered files would take as long as everything else together
+    stem = os.fspath(stem)
+    plain = _PLAIN_HEADER.match(_content(f"{stem}.hea", _PLAIN_HEADER_BYTES))
     if plain is None or len(set(plain.groups()[2::2])) != 1:
         return _read_with_wfdb(stem, sampling_rate)
     rate, length, data_file, *_ = plain.groups()
     _check_rate(stem, float(rate), sampling_rate)
-    samples = _read_samples(stem.parent / data_file, int(length))
-    _check_sums(stem, samples, [int(value) for value in plain.groups()[3::2]])
-    return np.ascontiguousarray(samples.T)
+    samples = _read_samples(os.path.join(os.path.dirname(stem), os.fsdecode(data_file)), int(length))  # noqa: PTH118, PTH120
+    _check_sums(stem, samples.view(np.uint16), plain.groups()[3::2])
+    return samples
 
 
-def _read_samples(path: Path, length: int) -> NDArray[np.int16]:
+def _content(path: str, size: int) -> bytes:
     try:
-        content = path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            return os.read(descriptor, size)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise ProjectionError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def _read_samples(path: str, length: int) -> NDArray[np.int16]:
     expected = length * len(LEADS) * 2
+    content = _content(path, expected + 1)
     if len(content) != expected:
-        raise ProjectionError(f"{path} has {len(content)} bytes, its header promises {expected}")
-    return np.frombuffer(content, "<i2").reshape(length, len(LEADS)).astype(np.int16, copy=False)
+        found = "more" if len(content) > expected else len(content)
+        raise ProjectionError(f"{path} has {found} bytes, its header promises {expected}")
+    by_time = np.frombuffer(content, "<i2").reshape(length, len(LEADS))
+    return np.ascontiguousarray(by_time.T, np.int16)
 
 
-def _check_rate(stem: Path, found: float, expected: int) -> None:
+def _check_rate(stem: str, found: float, expected: int) -> None:
     if found != expected:
         raise ProjectionError(f"{stem}.hea is sampled at {found:g} Hz, not at {expected} Hz")
 
 
-def _check_sums(stem: Path, samples: NDArray[np.int16], expected: list[int]) -> None:
+def _check_sums(stem: str, samples: NDArray[np.uint16], expected: Sequence[bytes | int]) -> None:
     # a header's checksum is the sum of all samples of a lead, modulo 65,536, written signed or unsigned
-    sums = samples.sum(axis=0, dtype=np.int64) & 0xFFFF
-    wrong = np.flatnonzero(sums != np.array(expected) & 0xFFFF)
-    if wrong.size:
-        raise ProjectionError(f"{stem}.dat is damaged: wrong checksum in signal(s) {(wrong + 1).tolist()}")
+    found = np.add.reduce(samples, axis=1, dtype=np.uint16).tolist()
+    promised = [int(value) & 0xFFFF for value in expected]
+    if found != promised:
+        wrong = [signal for signal, pair in enumerate(zip(found, promised, strict=True), start=1) if len(set(pair)) > 1]
+        raise ProjectionError(f"{stem}.dat is damaged: wrong checksum in signal(s) {wrong}")
 
 
-def _read_with_wfdb(stem: Path, sampling_rate: int) -> NDArray[np.int16]:
+def _read_with_wfdb(stem: str, sampling_rate: int) -> NDArray[np.int16]:
     import wfdb  # imports pandas and more: half a second that the plain path never needs
 
     try:
-        record: Any = wfdb.rdrecord(str(stem), physical=False)
+        record: Any = wfdb.rdrecord(stem, physical=False)
     except Exception as error:  # wfdb raises whatever its parsing stumbled over
         raise ProjectionError(f"{stem} cannot be read by wfdb ({type(error).__name__}: {error})") from None
     _check_rate(stem, record.fs, sampling_rate)
-    _check_sums(stem, record.d_signal, record.checksum)
+    _check_sums(stem, record.d_signal.T.astype(np.uint16), record.checksum)
     names = [str(name).strip().lower() for name in record.sig_name]
     if missing := [lead for lead in LEADS if lead.lower() not in names]:
         raise ProjectionError(f"{stem}.hea lacks lead(s) {', '.join(missing)}; it has {', '.join(record.sig_name)}")

@@ -29,10 +29,14 @@ class AmplitudeScaling(Transform):
     Args:
         low: Smallest factor (above 0).
         high: Largest factor.
+
+    Raises:
+        ProjectionError: If an argument is out of its range.
     """
 
     def __init__(self, low: float = 0.8, high: float = 1.25) -> None:
         super().__init__()
+        self._require(0 < low <= high, f"a low above 0 and no larger than high, found {low} and {high}")
         self.low = low
         self.high = high
 

@@ -10,11 +10,15 @@ class RandomCrop(Transform):
     """Cut a stretch of fixed length at a random place, another for each record.
 
     Args:
-        seconds: Length of the stretch in s; shorter signals stay whole.
+        seconds: Length of the stretch in s (above 0); shorter signals stay whole.
+
+    Raises:
+        ProjectionError: If the length is out of its range.
     """
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
+        self._require(seconds > 0, f"more than 0 seconds, found {seconds}")
         self.seconds = seconds
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:

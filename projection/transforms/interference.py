@@ -15,12 +15,17 @@ class BaselineWander(Transform):
 
     Args:
         max_millivolts: The wander never exceeds this, in mV.
-        max_hertz: Fastest wave in Hz; the slowest takes 20 s (0.05 Hz).
+        max_hertz: Fastest wave in Hz (0.05 or more); the slowest takes 20 s (0.05 Hz).
         waves: How many sinusoids make up the wander (1 or more).
+
+    Raises:
+        ProjectionError: If an argument is out of its range.
     """
 
     def __init__(self, max_millivolts: float = 0.2, max_hertz: float = 0.5, waves: int = 3) -> None:
         super().__init__()
+        self._require(max_hertz >= 0.05, f"a max_hertz of at least 0.05, found {max_hertz}")
+        self._require(waves >= 1, f"at least 1 wave, found {waves}")
         self.max_millivolts = max_millivolts
         self.max_hertz = max_hertz
         self.waves = waves

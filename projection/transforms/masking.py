@@ -11,10 +11,14 @@ class LeadDropout(Transform):
 
     Args:
         probability: Of each lead to be lost (0 to 1).
+
+    Raises:
+        ProjectionError: If the probability is out of its range.
     """
 
     def __init__(self, probability: float = 0.1) -> None:
         super().__init__()
+        self._require(0 <= probability <= 1, f"a probability from 0 to 1, found {probability}")
         self.probability = probability
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:

@@ -3,14 +3,13 @@
 import torch
 from torch import Tensor
 
-from projection.errors import ProjectionError
 from projection.transforms.transform import Generator, Transform
 
 _TRIES = 32
 
 
 class Mixup(Transform):
-    """Replace each record by a weighted mean of itself and another of the batch, labels likewise.
+    """Replace each record by a weighted mean of itself and another of the batch (by chance itself), labels likewise.
 
     After Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018. Labels become fractions.
 
@@ -24,8 +23,7 @@ class Mixup(Transform):
 
     def __init__(self, alpha: float = 0.2) -> None:
         super().__init__()
-        if not 0 < alpha <= 1:
-            raise ProjectionError(f"Mixup needs an alpha above 0 and at most 1, found {alpha}.")
+        self._require(0 < alpha <= 1, f"an alpha above 0 and at most 1, found {alpha}")
         self.alpha = alpha
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:

@@ -33,7 +33,8 @@ class Normalise(Transform):
         std: float | None = None,
     ) -> None:
         super().__init__()
-        if (over == "dataset") != (mean is not None and std is not None and std > 0):
+        usable = mean is not None and std is not None and std > 0
+        if not (usable if over == "dataset" else mean is None and std is None):
             raise ProjectionError(
                 f"Normalise got over: {over}, mean: {mean}, std: {std}. Give mean and std (above 0) with over: "
                 "dataset, and only then."

@@ -1,10 +1,10 @@
 """Changes of the spectrum: filters, new sampling rates and surrogates."""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from projection.errors import ProjectionError
 from projection.transforms.transform import Generator, Transform, uniform
@@ -13,19 +13,25 @@ from projection.transforms.transform import Generator, Transform, uniform
 class BandPass(Transform):
     """Keep a band of frequencies, without shifting anything in time.
 
-    The response is that of a Butterworth filter run forwards and backwards, applied to the spectrum of the signal
-    mirrored at its ends. Applies to evaluation as well.
+    The response is that of two analog Butterworth filters, a high-pass and a low-pass, each run forwards and backwards,
+    applied to the spectrum of the signal mirrored at its ends. Applies to evaluation as well.
 
     Args:
-        low: Lower edge in Hz, where half of the amplitude is left; null for none.
-        high: Upper edge in Hz, likewise.
+        low: Lower edge in Hz (above 0), where half of the amplitude is left; null for none.
+        high: Upper edge in Hz (above `low`), likewise.
         order: Steepness (1 or more).
+
+    Raises:
+        ProjectionError: If an argument is out of its range.
     """
 
     random = False
 
     def __init__(self, low: float | None = 0.5, high: float | None = 40.0, order: int = 3) -> None:
         super().__init__()
+        edges = [0.0, *(edge for edge in (low, high) if edge is not None)]
+        self._require(all(a < b for a, b in pairwise(edges)), f"0 < low < high, or null, found {low} and {high}")
+        self._require(order >= 1, f"an order of at least 1, found {order}")
         self.low = low
         self.high = high
         self.order = order
@@ -41,9 +47,7 @@ class BandPass(Transform):
                 f"BandPass has its upper edge at {self.high:g} Hz, but signals at {sampling_rate} Hz end at "
                 f"{sampling_rate / 2:g} Hz. Lower `high`, or set it to null."
             )
-        length = x.shape[2]
-        margin = min(length - 1, round(2 * sampling_rate / (self.low or 1.0)))
-        mirrored = pad(x, (margin, margin), mode="reflect")
+        mirrored = _mirrored(x)
         hertz = torch.fft.rfftfreq(mirrored.shape[2], 1 / sampling_rate, device=x.device, dtype=x.dtype)
         gain = torch.ones_like(hertz)
         if self.low is not None:
@@ -51,7 +55,7 @@ class BandPass(Transform):
         if self.high is not None:
             gain = gain / (1 + (hertz / self.high) ** (2 * self.order))
         filtered = torch.fft.irfft(torch.fft.rfft(mirrored) * gain, mirrored.shape[2])
-        return filtered[..., margin : margin + length], y
+        return filtered[..., : x.shape[2]], y
 
 
 class Resample(Transform):
@@ -60,13 +64,17 @@ class Resample(Transform):
     Frequencies above half of the lower rate are cut off; all others stay as they are. Applies to evaluation as well.
 
     Args:
-        hertz: The new sampling rate in Hz.
+        hertz: The new sampling rate in Hz (1 or more).
+
+    Raises:
+        ProjectionError: If the rate is out of its range.
     """
 
     random = False
 
     def __init__(self, hertz: int) -> None:
         super().__init__()
+        self._require(hertz >= 1, f"a rate of at least 1 Hz, found {hertz}")
         self.hertz = hertz
 
     def output_rate(self, sampling_rate: int) -> int:
@@ -78,28 +86,26 @@ class Resample(Transform):
         return self.hertz
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
-        """Resample a batch; arguments as in `Transform.forward`."""
-        length = x.shape[2]
+        """Resample a batch to `(batch, leads, time * hertz / sampling_rate)`, rounded up.
+
+        Arguments as in `Transform.forward`.
+        """
         common = math.gcd(sampling_rate, self.hertz)
         down, up = sampling_rate // common, self.hertz // common
-        # mirrored ends, in multiples of `down`, so that the new length and the cut are whole numbers
-        margin = min(length - 1, sampling_rate) // down
-        left = margin * down
-        right = left + -(length + 2 * left) % down
-        mirrored = pad(x, (left, min(right, length - 1)), mode="reflect")
-        mirrored = pad(mirrored, (0, right - min(right, length - 1)), mode="replicate")
+        mirrored = _mirrored(x, multiple_of=down)
         new = mirrored.shape[2] // down * up
+        # half of the old rate needs no care: mirroring leaves nothing there
         spectrum = torch.fft.rfft(mirrored)[..., : new // 2 + 1]
         resampled = torch.fft.irfft(spectrum, new) * (up / down)
-        return resampled[..., margin * up : margin * up + length * up // down], y
+        return resampled[..., : -(-x.shape[2] * up // down)], y
 
 
 class FourierSurrogate(Transform):
     """Shift the phase of every frequency at random and keep its amplitude.
 
     All leads of a record get the same shifts, which keeps their relation. Small shifts blur the shape of beats, full
-    ones leave the power spectrum alone. After Theiler et al., Physica D 58, 1992, and, as an augmentation, Schwabedal
-    et al., arXiv:1806.08675, 2018.
+    ones leave nothing of it but its power spectrum. After Theiler et al., Physica D 58, 1992, and, as an augmentation,
+    Schwabedal et al., arXiv:1806.08675, 2018.
 
     Args:
         strength: Largest shift as a part of half a turn (0 to 1).
@@ -119,3 +125,17 @@ class FourierSurrogate(Transform):
         if length % 2 == 0:
             shift[..., -1] = 0
         return torch.fft.irfft(spectrum * torch.polar(torch.ones_like(shift), shift), length), y
+
+
+def _mirrored(x: Tensor, multiple_of: int = 1) -> Tensor:
+    """Append signals to themselves backwards, so that their spectrum sees no jump from the end to the beginning.
+
+    Args:
+        x: Signals `(batch, leads, time)`.
+        multiple_of: What the new length must be a multiple of; the last sample is held until it is.
+
+    Returns:
+        Signals of at least twice the length.
+    """
+    held = x[..., -1:].expand(-1, -1, -2 * x.shape[2] % multiple_of)
+    return torch.cat([x, held, x.flip(2)], dim=2)

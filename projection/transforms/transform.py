@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from projection.errors import ProjectionError
+
 Generator = torch.Generator | None
 
 
@@ -44,6 +46,19 @@ class Transform(nn.Module):
             The changed signals and labels.
         """
         raise NotImplementedError
+
+    def _require(self, holds: bool, needs: str) -> None:
+        """Refuse an argument that is out of its range, which would otherwise end in a traceback or in wrong signals.
+
+        Args:
+            holds: Whether it is in its range.
+            needs: What the transform needs, and what was found.
+
+        Raises:
+            ProjectionError: If it is not.
+        """
+        if not holds:
+            raise ProjectionError(f"{type(self).__name__} needs {needs}.")
 
 
 def uniform(x: Tensor, shape: tuple[int, ...], low: float, high: float, generator: Generator) -> Tensor:

@@ -13,24 +13,29 @@ class TimeWarp(Transform):
 
     Args:
         max_change: Largest local change of speed: 0.1 is a tenth faster or slower (0 to below 1).
-        period: From fast to slow and back, in s.
+        period: From fast to slow and back, in s (above 0); rounded so that a record has a whole number of them.
+
+    Raises:
+        ProjectionError: If an argument is out of its range.
     """
 
     def __init__(self, max_change: float = 0.1, period: float = 4.0) -> None:
         super().__init__()
+        self._require(0 <= max_change < 1, f"a max_change from 0 to below 1, found {max_change}")
+        self._require(period > 0, f"a period above 0, found {period}")
         self.max_change = max_change
         self.period = period
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
         """Warp a batch; arguments as in `Transform.forward`."""
         batch, _, length = x.shape
-        turns = 2 * math.pi / (self.period * sampling_rate)
+        last = max(1, length - 1)
+        # a whole number of periods brings the end back to its place with no further change of speed
+        turns = 2 * math.pi * max(1, round(last / (self.period * sampling_rate))) / last
         reach = uniform(x, (batch, 1), 0.0, self.max_change / turns, generator)
         phase = uniform(x, (batch, 1), 0.0, 2 * math.pi, generator)
         time = torch.arange(length, device=x.device, dtype=x.dtype)
-        warped = time + reach * torch.sin(turns * time + phase)
-        warped = warped - warped[:, :1]
-        return _interpolate(x, warped * ((length - 1) / warped[:, -1:])), y
+        return _interpolate(x, time + reach * (torch.sin(turns * time + phase) - torch.sin(phase))), y
 
 
 def _interpolate(x: Tensor, positions: Tensor) -> Tensor:

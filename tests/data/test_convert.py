@@ -7,6 +7,7 @@ import pytest
 import wfdb
 
 from projection.data import convert as module
+from projection.data import record_writer
 from projection.data.convert import convert
 from projection.data.statements import LEADS
 from projection.data.store import open_store
@@ -69,12 +70,12 @@ def test_the_schema(corpus_file: Path) -> None:
         assert list(signals.attrs["leads"]) == list(LEADS)
         assert (signals.attrs["gain"], signals.attrs["baseline"], signals.attrs["sampling_rate"]) == (1000, 0, 100)
         assert set(file) == {"signals", "records", "statements", "scp_statements", "checksums"}
-        expected = {"schema_version", "created_by", "source", "source_version", "signals_sha256", "tables_sha256"}
-        assert set(file.attrs) == expected
+        made = {"schema_version", "created_by", "signals_sha256", "tables_sha256"}
+        assert set(file.attrs) == made | {"source", "source_version", "table", "filename_column"}
 
 
 def test_two_processes_write_the_same_as_one(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_CHUNK", 32)
+    monkeypatch.setattr(record_writer, "_CHUNK", 32)
     convert(corpus, tmp_path / "one.h5", workers=1)
     convert(corpus, tmp_path / "two.h5", workers=2)
     one, two = open_store(tmp_path / "one.h5"), open_store(tmp_path / "two.h5")
@@ -130,7 +131,7 @@ def test_records_of_another_length_are_refused(corpus: Path, tmp_path: Path) -> 
         baseline=[0] * 12,
         write_dir=str(stem.parent),
     )
-    with pytest.raises(ProjectionError, match="has 500 samples a lead, others 1000"):
+    with pytest.raises(ProjectionError, match="has 500 samples a lead, most have 1000"):
         convert(source, tmp_path / "file.h5")
 
 
