@@ -238,8 +238,11 @@ class DeviceSignals(Signals):
         super().__init__(source.shape, device)
         self.samples = torch.empty((len(rows), *source.shape[1:]), dtype=torch.int16, device=device)
         for start in range(0, len(rows), _BLOCK):
-            block = rows[start : start + _BLOCK]
-            self.samples[start : start + len(block)] = source.read(block)
+            block, place = rows[start : start + _BLOCK], self.samples[start : start + _BLOCK]
+            if self.device.type == "cpu":
+                source.gather(block, place)
+            else:
+                place.copy_(source.read(block))
         places = np.full(source.shape[0], -1)
         places[rows] = np.arange(len(rows))
         self._places = places
