@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from projection.data.partial_file import completed_or_removed
-from projection.data.record_writer import Failures, write_records
+from projection.data.record_writer import Failures, hash_records, write_records
 from projection.data.store import seal
 from projection.data.tables import read_tables
 from projection.errors import ProjectionError
@@ -65,15 +65,16 @@ def convert(
     version = source_version or _version_in(source)
     about = {"source": source_name, "source_version": version, "table": table, "filename_column": column}
     with completed_or_removed(output) as partial:
-        failures, checksums = write_records(partial, source, tables, column, sampling_rate, workers)
+        target, failures = write_records(partial, source, tables, column, sampling_rate, workers)
         if failures and (on_error == "stop" or len(failures) == len(tables)):
             raise _damage(failures, len(tables))
         skipped = {"ecg_id": tables.records["ecg_id"][list(failures)], "reason": np.array([*failures.values()], object)}
         if failures:
             tables = tables.select(~np.isin(np.arange(len(tables)), list(failures)))
-            failures, checksums = write_records(partial, source, tables, column, sampling_rate, workers)
+            target, failures = write_records(partial, source, tables, column, sampling_rate, workers)
             if failures:  # the folder is changing under our hands
                 raise _damage(failures, len(tables))
+        checksums = hash_records(target, len(tables), workers)
         seal(partial, checksums, skipped, {**about, "tables_sha256": tables.sha256()})
     print(f"{output}: {len(tables):,} records of {source_name} (version {version}) at {sampling_rate} Hz.")
     if len(skipped["ecg_id"]):

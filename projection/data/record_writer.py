@@ -4,7 +4,7 @@ import hashlib
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import parent_process
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +21,14 @@ from projection.data.partial_file import check_room, reserve
 from projection.data.statements import LEADS
 from projection.data.store import create
 from projection.data.tables import Tables
-from projection.data.wfdb_record import read_record
+from projection.data.wfdb_record import read_record, read_records
 from projection.errors import ProjectionError
 
-_CHUNK = 128
+_Run = TypeVar("_Run")
+_Result = TypeVar("_Result")
+
+_CHUNK = 512  # records for a process at a time
+_BLOCK = 16  # records whose samples fit in a processor's cache
 _TABLE_BYTES = 2000  # of metadata for each record, at most
 
 Failures = dict[int, str]
@@ -62,7 +67,7 @@ class Target:
 
 def write_records(
     path: Path, source: Path, tables: Tables, column: str, sampling_rate: int, workers: int
-) -> tuple[Failures, NDArray[np.uint8]]:
+) -> tuple[Target, Failures]:
     """Create a file with all records that can be read.
 
     Args:
@@ -74,7 +79,7 @@ def write_records(
         workers: Processes to use.
 
     Returns:
-        The rows that could not be converted, with reasons, and the SHA-256 of each record that could, `(records, 32)`.
+        Where the records are, and the rows that could not be converted, with reasons.
     """
     stems = [f"{source}/{name}".removesuffix(".hea") for name in tables.records[column]]
     length = _usual_length(stems, sampling_rate)
@@ -84,14 +89,28 @@ def write_records(
     reserve(path, target.offset, size)
     runs = [Rows(start, stems[start : start + _CHUNK]) for start in range(0, len(stems), _CHUNK)]
     failures: Failures = {}
-    checksums: list[bytes] = []
-    for done, failed in _tracked(_converted(runs, target, workers), len(stems)):
-        checksums += done
+    for failed in _tracked(_spread(convert_rows, runs, target, workers), [len(run.stems) for run in runs]):
         failures |= failed
-    return failures, np.frombuffer(b"".join(checksums), np.uint8).reshape(len(checksums), -1)
+    return target, failures
 
 
-def convert_rows(rows: Rows, target: Target) -> tuple[list[bytes], Failures]:
+def hash_records(target: Target, records: int, workers: int) -> NDArray[np.uint8]:
+    """Compute checksums of records as they stand in the file.
+
+    Args:
+        target: Where they are.
+        records: How many there are.
+        workers: Processes to use.
+
+    Returns:
+        The SHA-256 of each, uint8 `(records, 32)`.
+    """
+    starts = [range(start, min(start + _CHUNK, records)) for start in range(0, records, _CHUNK)]
+    digests = b"".join(_spread(hash_rows, starts, target, workers))
+    return np.frombuffer(digests, np.uint8).reshape(records, -1)
+
+
+def convert_rows(rows: Rows, target: Target) -> Failures:
     """Write a run of rows at their place in the file.
 
     Args:
@@ -99,22 +118,32 @@ def convert_rows(rows: Rows, target: Target) -> tuple[list[bytes], Failures]:
         target: Where it goes.
 
     Returns:
-        The SHA-256 of each record that was converted, and why others were not.
+        Why some could not be converted.
     """
-    checksums, failures = [], {}
-    block = np.zeros((len(rows.stems), len(LEADS), target.length), np.int16)
-    for place, stem in enumerate(rows.stems):
-        try:
-            samples = read_record(stem, target.sampling_rate)
-            if samples.shape[1] != target.length:
-                raise ProjectionError(f"{stem} has {samples.shape[1]} samples a lead, most have {target.length}")
-        except ProjectionError as error:
-            failures[rows.start + place] = str(error)
-            continue
-        block[place] = samples
-        checksums.append(hashlib.sha256(block[place].data).digest())
-    _write_at(target.path, block, target.offset + rows.start * block[0].nbytes)
-    return checksums, failures
+    failures: Failures = {}
+    with target.path.open("r+b", buffering=0) as file:
+        for start in range(0, len(rows.stems), _BLOCK):
+            stems, first = rows.stems[start : start + _BLOCK], rows.start + start
+            samples, failed = read_records(stems, target.sampling_rate, target.length)
+            _write_at(file.fileno(), samples, target.offset + first * samples[0].nbytes)
+            failures |= {first + place: reason for place, reason in failed.items()}
+    return failures
+
+
+def hash_rows(rows: range, target: Target) -> bytes:
+    """Compute the checksums of a run of rows.
+
+    Args:
+        rows: Which.
+        target: Where they are.
+
+    Returns:
+        Their SHA-256, one after the other.
+    """
+    size = 2 * len(LEADS) * target.length
+    with target.path.open("rb") as file:
+        file.seek(target.offset + rows.start * size)
+        return b"".join(hashlib.sha256(file.read(size)).digest() for _ in rows)
 
 
 def _usual_length(stems: list[str], sampling_rate: int) -> int:
@@ -130,14 +159,17 @@ def _usual_length(stems: list[str], sampling_rate: int) -> int:
     return counted.most_common(1)[0][0] if counted else 1
 
 
-def _converted(runs: list[Rows], target: Target, workers: int) -> Iterator[tuple[list[bytes], Failures]]:
+def _spread(
+    work: Callable[[_Run, Target], _Result], runs: Sequence[_Run], target: Target, workers: int
+) -> Iterator[_Result]:
+    """Give the results of all runs in order, computed by several processes."""
     targets = [target] * len(runs)
     if workers == 1 or len(runs) == 1:
-        yield from map(convert_rows, runs, targets)
+        yield from map(work, runs, targets)
         return
     pool = ProcessPoolExecutor(min(workers, len(runs)), initializer=_end_with_parent)
     try:
-        yield from pool.map(convert_rows, runs, targets)
+        yield from pool.map(work, runs, targets)
     except BrokenProcessPool as error:
         raise ProjectionError(
             "A converting process was killed, perhaps for lack of memory: try --workers 1."
@@ -157,24 +189,20 @@ def _end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _write_at(path: Path, block: NDArray[np.int16], offset: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY)
-    try:
-        view = block.data.cast("B")
-        while view:  # less may be written than asked for, for instance on a nearly full disk
-            written = os.pwrite(descriptor, view, offset)
-            view, offset = view[written:], offset + written
-    finally:
-        os.close(descriptor)
+def _write_at(descriptor: int, block: NDArray[np.int16], offset: int) -> None:
+    view = block.data.cast("B")
+    while view:  # less may be written than asked for, for instance on a nearly full disk
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written
 
 
-def _tracked(results: Iterator[tuple[list[bytes], Failures]], total: int) -> Iterator[tuple[list[bytes], Failures]]:
+def _tracked(results: Iterator[Failures], sizes: list[int]) -> Iterator[Failures]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     rate = TextColumn("{task.fields[rate]} left:")
     with Progress("Converting", BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn()) as progress:
-        task = progress.add_task("", total=total, rate="")
-        for done, failed in results:
+        task = progress.add_task("", total=sum(sizes), rate="")
+        for size, failed in zip(sizes, results, strict=True):
             speed = progress.tasks[task].speed
-            progress.update(task, advance=len(done) + len(failed), rate=f"{speed:,.0f} records/s," if speed else "")
-            yield done, failed
+            progress.update(task, advance=size, rate=f"{speed:,.0f} records/s," if speed else "")
+            yield failed
