@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -18,7 +18,6 @@ Positions = NDArray[np.int64]
 Batch = tuple[Tensor, Tensor, Tensor]
 
 _ANNOUNCED = 4  # batches that the disk may work on ahead of time
-_READY = 2  # batches that wait in memory
 
 _T = TypeVar("_T")
 
@@ -123,12 +122,16 @@ class BatchLoader:
         records: The split.
         batch_sampler: The order of its records.
         device: Where batches are wanted.
+        ahead: How many batches the thread may have ready (0 or more; 0 works without a thread).
     """
 
-    def __init__(self, records: Records, batch_sampler: IndexBatches, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, records: Records, batch_sampler: IndexBatches, device: torch.device | str = "cpu", ahead: int = 2
+    ) -> None:
         self.records = records
         self.batch_sampler = batch_sampler
         self.device = torch.device(device)
+        self.ahead = 0 if isinstance(records.signals, DeviceSignals) else ahead  # there is nothing to wait for
         self._position = (0, 0)  # the epoch, and how many of its records all processes have seen together
         self._resumed: tuple[int, int] | None = None
 
@@ -138,13 +141,18 @@ class BatchLoader:
     def __iter__(self) -> Generator[Batch, None, None]:
         # nothing happens before the first batch is asked for: Lightning chooses the epoch after calling iter()
         first = self._first_batch()
-        gathered = self._gathered(self.batch_sampler.batches()[first:])
-        resident = isinstance(self.records.signals, DeviceSignals)
-        # from the device there is nothing to wait for
-        with closing(gathered if resident else read_ahead(gathered, _READY)) as batches:
-            for number, (samples, y, ids) in enumerate(batches, start=first + 1):
+        batches = self._announced(self.batch_sampler.batches()[first:])
+        with ExitStack() as stack:
+            if self.records.signals.announced:
+                batches = stack.enter_context(closing(read_ahead(batches, _ANNOUNCED)))
+            loaded = self._gathered(batches)
+            if self.ahead:
+                loaded = stack.enter_context(closing(read_ahead(loaded, self.ahead)))
+            for number, (x, y, ids) in enumerate(loaded, start=first + 1):
                 self._position = (self.batch_sampler.epoch, number * self.batch_sampler.global_batch_size)
-                yield self._in_millivolts(samples), y.to(self.device, non_blocking=True), ids
+                if self.device.type != "cpu":
+                    x, y = self._in_millivolts(x), y.to(self.device, non_blocking=True)
+                yield x, y, ids
 
     def state_dict(self) -> dict[str, int]:
         """Say which records have been handed out.
@@ -168,18 +176,34 @@ class BatchLoader:
             return 0
         return resumed[1] // self.batch_sampler.global_batch_size
 
-    def _gathered(self, batches: list[Positions]) -> Generator[Batch, None, None]:
-        records, announced = self.records, 0
-        pinned = self.device.type == "cuda" and not isinstance(records.signals, DeviceSignals)
-        for number, positions in enumerate(batches):
-            for coming in batches[announced : number + _ANNOUNCED]:
-                records.signals.expect(records.rows[coming])
-                announced += 1
-            samples = records.signals.read(records.rows[positions], pinned)
-            yield samples, records.labels[positions], records.ids[positions]
+    def _announced(self, batches: list[Positions]) -> Generator[Positions, None, None]:
+        for positions in batches:
+            self.records.signals.expect(self.records.rows[positions])
+            yield positions
+
+    def _gathered(self, batches: Iterator[Positions]) -> Generator[Batch, None, None]:
+        records, signals = self.records, self.records.signals
+        pinned = self.device.type == "cuda" and signals.device.type == "cpu"
+        scratch = torch.empty(0, dtype=torch.int16)
+        for positions in batches:
+            y, ids = records.labels[positions], records.ids[positions]
+            if self.device.type != "cpu":
+                # the conversion is left to the thread that trains, which queues it in step with its other work
+                yield signals.read(records.rows[positions], pinned), y, ids
+                continue
+            if len(scratch) < len(positions):
+                scratch = torch.empty((len(positions), *signals.shape[1:]), dtype=torch.int16)
+            samples = scratch[: len(positions)]
+            signals.gather(records.rows[positions], samples)
+            yield self._in_millivolts(samples), y, ids
 
     def _in_millivolts(self, samples: Tensor) -> Tensor:
-        return samples.to(self.device, non_blocking=True).float().div_(self.records.gain)
+        if self.device.type == "cpu":
+            # memory by way of numpy, which asks for large pages
+            x = torch.from_numpy(np.empty(samples.shape, np.float32)).copy_(samples)
+        else:
+            x = samples.to(self.device, non_blocking=True).float()
+        return x.div_(self.records.gain)
 
 
 def read_ahead(items: Iterator[_T], depth: int) -> Generator[_T, None, None]:
@@ -193,7 +217,8 @@ def read_ahead(items: Iterator[_T], depth: int) -> Generator[_T, None, None]:
         The items in order; an error in the thread is raised here.
     """
     end = object()
-    thread = ThreadPoolExecutor(1, "read-ahead")
+    # one thread for PyTorch there, so that it does not take processors from training; a thread's own setting
+    thread = ThreadPoolExecutor(1, "read-ahead", torch.set_num_threads, (1,))
     pending = deque(thread.submit(next, items, end) for _ in range(depth))
     try:
         while (item := pending.popleft().result()) is not end:

@@ -109,7 +109,7 @@ class PTBXLDataModule(ECGDataModule):
             if not transform.random:
                 self.sampling_rate = transform.output_rate(self.sampling_rate)
         self._settle_residency()
-        self.signals = open_signals(self.data_set.stores, disk=self.residency == "disk")
+        self.signals = open_signals(self.data_set.stores, disk=self.residency != "memory")
         self.train = self._select("train")
         self.val = self._select("val")
         self.test = self._select("test")

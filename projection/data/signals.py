@@ -6,6 +6,7 @@ soon. They can be pickled and survive forks: files are opened by the process tha
 
 import os
 from collections.abc import Sequence
+from itertools import pairwise
 
 import h5py
 import numpy as np
@@ -17,7 +18,7 @@ from projection.data.store import Store
 
 Rows = NDArray[np.int64]
 
-_BLOCK = 256  # records read at a time where many are wanted
+_BLOCK = 1024  # records read at a time where many are wanted
 
 
 class Signals:
@@ -27,6 +28,9 @@ class Signals:
         shape: `(records, leads, T)`.
         device: Where `gather` expects its buffer.
     """
+
+    announced: bool = False
+    """Whether `expect` is of use."""
 
     def __init__(self, shape: tuple[int, int, int], device: torch.device | str = "cpu") -> None:
         self.shape = shape
@@ -76,7 +80,7 @@ class MemorySignals(Signals):
         super().__init__(store.shape)
         self.path = store.path
         self.offset = _offset(store)
-        self._map: NDArray[np.int16] | None = None
+        self._map: Tensor | None = None
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_map": None}
@@ -89,11 +93,10 @@ class MemorySignals(Signals):
             out: int16 `(batch, leads, T)`.
         """
         if self._map is None:
-            self._map = np.memmap(self.path, np.int16, "r", self.offset, self.shape)
+            # mode "c" opens a read-only file as PyTorch likes it; nothing is ever written
+            self._map = torch.from_numpy(np.memmap(self.path, np.int16, "c", self.offset, self.shape))
         _check_range(rows, self.shape[0])
-        # mode "clip" writes straight to the buffer, where the default mode copies a second time; numpy rather than
-        # torch.index_select, since a second thread with torch would start a second set of computing threads
-        np.take(self._map, rows, axis=0, out=out.numpy(), mode="clip")
+        torch.index_select(self._map, 0, torch.from_numpy(rows), out=out)
 
 
 class DiskSignals(Signals):
@@ -104,6 +107,8 @@ class DiskSignals(Signals):
     Args:
         store: The file.
     """
+
+    announced = True
 
     def __init__(self, store: Store) -> None:
         super().__init__(store.shape)
@@ -127,10 +132,10 @@ class DiskSignals(Signals):
         """
         if not hasattr(os, "posix_fadvise"):  # not on macOS
             return
-        descriptor = self._open()
-        for row in np.sort(rows).tolist():
-            start = self.offset + row * self._record_bytes
-            os.posix_fadvise(descriptor, start, self._record_bytes, os.POSIX_FADV_WILLNEED)
+        descriptor, rising = self._open(), np.sort(rows)
+        for start, stop in _runs(rising):
+            place = self.offset + int(rising[start]) * self._record_bytes
+            os.posix_fadvise(descriptor, place, (stop - start) * self._record_bytes, os.POSIX_FADV_WILLNEED)
 
     def gather(self, rows: Rows, out: Tensor) -> None:
         """Read records into a buffer.
@@ -141,9 +146,10 @@ class DiskSignals(Signals):
         """
         _check_range(rows, self.shape[0])
         descriptor, records = self._open(), out.numpy().view(np.uint8).reshape(len(rows), self._record_bytes)
-        for row, record in zip(rows.tolist(), records, strict=True):
-            if os.preadv(descriptor, [record.data], self.offset + row * self._record_bytes) != self._record_bytes:
-                raise EOFError(f"{self.path} ends within record {row}: it was cut off after it was opened.")
+        for start, stop in _runs(rows):
+            run, place = records[start:stop], self.offset + int(rows[start]) * self._record_bytes
+            if os.preadv(descriptor, [run.data], place) != run.nbytes:
+                raise EOFError(f"{self.path} ends within record {rows[stop - 1]}: it was cut off after it was opened.")
 
     def _open(self) -> int:
         if self._descriptor is None:
@@ -194,6 +200,7 @@ class JoinedSignals(Signals):
     def __init__(self, parts: Sequence[Signals]) -> None:
         super().__init__((sum(part.shape[0] for part in parts), *parts[0].shape[1:]))
         self.parts = parts
+        self.announced = any(part.announced for part in parts)
         self._starts = np.cumsum([0, *(part.shape[0] for part in parts)])
 
     def expect(self, rows: Rows) -> None:
@@ -236,10 +243,18 @@ class DeviceSignals(Signals):
 
     def __init__(self, source: Signals, rows: Rows, device: torch.device | str) -> None:
         super().__init__(source.shape, device)
-        self.samples = torch.empty((len(rows), *source.shape[1:]), dtype=torch.int16, device=device)
+        shape = (len(rows), *source.shape[1:])
+        # on the CPU by way of numpy, which asks for large memory pages
+        on_cpu = self.device.type == "cpu"
+        self.samples = (
+            torch.from_numpy(np.empty(shape, np.int16))
+            if on_cpu
+            else torch.empty(shape, dtype=torch.int16, device=device)
+        )
         for start in range(0, len(rows), _BLOCK):
+            source.expect(rows[start + _BLOCK : start + 2 * _BLOCK])
             block, place = rows[start : start + _BLOCK], self.samples[start : start + _BLOCK]
-            if self.device.type == "cpu":
+            if on_cpu:
                 source.gather(block, place)
             else:
                 place.copy_(source.read(block))
@@ -274,6 +289,12 @@ def open_signals(stores: Sequence[Store], disk: bool = False) -> Signals:
     contiguous = DiskSignals if disk else MemorySignals
     parts = [ChunkedSignals(store) if store.offset is None else contiguous(store) for store in stores]
     return parts[0] if len(parts) == 1 else JoinedSignals(parts)
+
+
+def _runs(rows: Rows) -> list[tuple[int, int]]:
+    """Find neighbours that can be read in one go, as ranges of positions."""
+    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    return list(pairwise([0, *breaks.tolist(), len(rows)])) if len(rows) else []
 
 
 def _offset(store: Store) -> int:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import torch
 import wfdb
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -41,18 +43,25 @@ class HDF5Records(Dataset[Tensor]):
         return torch.from_numpy(self.file["signals"][index].astype(np.float32) / 1000)
 
 
-class MemmapCrops(Dataset[Tensor]):
-    """Cuts a random crop from a float32 memory map of time-major records, then turns it into a tensor."""
+class MemmapCrops(Dataset[tuple[Tensor, Tensor]]):
+    """Cuts random crops from a float32 memory map of time-major records, with labels and places from a table.
 
-    def __init__(self, path: Path, records: int, leads: int, length: int, crop: int) -> None:
-        self.samples = np.memmap(path, np.float32, "r", shape=(records, length, leads))
+    As in the code of the PTB-XL benchmark (https://github.com/helme/ecg_ptbxl_benchmarking): the table is a pandas
+    DataFrame, looked up for each item; the crop is copied, standardised and transposed.
+    """
+
+    def __init__(self, path: Path, labels: NDArray[np.uint8], leads: int, length: int, crop: int) -> None:
+        self.samples = np.memmap(path, np.float32, "r", shape=(len(labels) * length, leads))
+        self.length = length
+        columns = {"start": np.arange(len(labels)) * length, "label": list(labels.astype(np.float32))}
+        self.table = pd.DataFrame(columns)
         self.crop = crop
         self.random = np.random.default_rng(0)
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.table)
 
-    def __getitem__(self, index: int) -> Tensor:
-        start = int(self.random.integers(0, self.samples.shape[1] - self.crop + 1))
-        crop = np.array(self.samples[index, start : start + self.crop])
-        return torch.from_numpy(np.ascontiguousarray(crop.T))
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        start = self.table.iloc[index]["start"] + int(self.random.integers(0, self.length - self.crop + 1))
+        crop = (np.copy(self.samples[start : start + self.crop]) + np.float32(0.002)) / np.float32(0.23)
+        return torch.from_numpy(crop.T), torch.from_numpy(self.table.iloc[index]["label"])
