@@ -2,6 +2,7 @@
 
 from projection.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from projection.callbacks.predictions import PredictionWriter
+from projection.callbacks.profiler import NoProfiler
 from projection.callbacks.run_record import RunRecord
 
-__all__ = ["BestCheckpoint", "LastCheckpoint", "PredictionWriter", "RunRecord"]
+__all__ = ["BestCheckpoint", "LastCheckpoint", "NoProfiler", "PredictionWriter", "RunRecord"]

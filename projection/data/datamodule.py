@@ -182,6 +182,21 @@ class PTBXLDataModule(ECGDataModule):
         """
         self._position = state_dict
 
+    def transfer_batch_to_device(
+        self, batch: tuple[Tensor, Tensor, Tensor], device: torch.device, dataloader_idx: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Leave batches where the loader put them, which is the device.
+
+        Args:
+            batch: Signals, labels and ids.
+            device: Unused.
+            dataloader_idx: Unused.
+
+        Returns:
+            The batch.
+        """
+        return batch
+
     def on_after_batch_transfer(
         self, batch: tuple[Tensor, Tensor, Tensor], dataloader_idx: int
     ) -> tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]:

@@ -25,6 +25,8 @@ from tests.benchmarks.table import Row
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 4
+STEPS = 400
+BATCH = 8
 
 
 class EpochTimer(Callback):
@@ -43,24 +45,35 @@ class EpochTimer(Callback):
 
 
 def training_rows(path: Path) -> list[Row]:
-    """Compare `projection fit` with a bare PyTorch loop on the same network, batches and schedule."""
-    bare = bare_loop(path)
-    shipped = shipped_fit(path)
-    bare = min(bare, bare_loop(path))
+    """Compare `projection fit` with a bare PyTorch loop on the same network, batches and schedule.
+
+    The network is as small as can be, and computes on one thread: the difference is what counts.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    shipped, bare = side_by_side_loops(path, rounds=3)
+    torch.set_num_threads(threads)
     note = f"{shipped:.2f} ms and {bare:.2f} ms a step"
     return [Row("ms that the Trainer adds to a step of a bare PyTorch loop", shipped - bare, 0.5, "lower", note)]
 
 
+def side_by_side_loops(path: Path, rounds: int) -> tuple[float, float]:
+    times = [(shipped_fit(path), bare_loop(path)) for _ in range(rounds)]
+    return min(shipped for shipped, _ in times), min(bare for _, bare in times)
+
+
 def shipped_fit(path: Path) -> float:
-    """Train a tiny network by the demo's configuration; give the best epoch's milliseconds per step."""
+    """Train a tiny network by the shipped configuration; give the best epoch's milliseconds per step."""
     EpochTimer.milliseconds.clear()
     arguments = {
-        "config": ROOT / "configs" / "demo.yaml",
+        "config": ROOT / "configs" / "exp.yaml",
         "data.path": path.resolve(),
-        "data.batch_size": 32,
-        "model.init_args.net.init_args.widths": [8, 8],
+        "data.batch_size": BATCH,
+        "model.init_args.net": "projection.models.CNN1d",
+        "model.init_args.net.init_args.widths": [8],
         "trainer.callbacks+": "tests.benchmarks.training.EpochTimer",
         "trainer.max_epochs": EPOCHS,
+        "trainer.limit_train_batches": STEPS,
         "trainer.limit_val_batches": 1,
         "trainer.limit_test_batches": 1,
         "trainer.accelerator": "cpu",
@@ -71,24 +84,24 @@ def shipped_fit(path: Path) -> float:
 
 
 def bare_loop(path: Path) -> float:
-    data = PTBXLDataModule(path, batch_size=32)
+    data = PTBXLDataModule(path, batch_size=BATCH)
     data.setup("fit")
-    loader, crop = data.train_dataloader(), RandomCrop(5.0)
-    net = CNN1d(12, len(data.class_names), [8, 8])
-    optimizer = torch.optim.AdamW(net.parameters(), lr=0.005, weight_decay=0.01)
+    loader, crop = data.train_dataloader(), RandomCrop(2.5)
+    net = CNN1d(12, len(data.class_names), [8])
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.01, weight_decay=0.01)
     schedule = OneCycle(optimizer, EPOCHS * len(loader))
     mean, std = data.mean_and_std()
     best = float("inf")
     for epoch in range(EPOCHS):
         loader.batch_sampler.set_epoch(epoch)
         start = time.perf_counter()
-        for x, y, _ in loader:
+        for x, y, _ in islice(loader, STEPS):
             x, y = crop(x, y, data.sampling_rate)
             optimizer.zero_grad()
             binary_cross_entropy_with_logits(net((x - mean) / std), y).backward()
             optimizer.step()
             schedule.step()
-        best = min(best, 1e3 * (time.perf_counter() - start) / len(loader))
+        best = min(best, 1e3 * (time.perf_counter() - start) / min(STEPS, len(loader)))
     return best
 
 

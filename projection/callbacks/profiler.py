@@ -1,0 +1,25 @@
+"""Not profiling, at no cost."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+from lightning.pytorch.profilers import PassThroughProfiler
+
+
+class NoProfiler(PassThroughProfiler):
+    """Measure nothing, faster than Lightning's own way of doing so, which takes 0.1 ms of every step.
+
+    `--trainer.profiler simple` and the other profilers replace it.
+    """
+
+    _nothing = nullcontext()
+
+    def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
+        """Measure nothing.
+
+        Args:
+            action_name: Unused.
+
+        Returns:
+            A context that does nothing.
+        """
+        return self._nothing
