@@ -42,6 +42,10 @@ test: $(VENV)/.installed-dev ## Run all checks: ruff, mypy, pytest
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 $(ARGS)
 
+.PHONY: benchmark
+benchmark: $(VENV)/.installed-dev data/benchmark_100hz data/benchmark_500hz ## Measure speed against its targets: runs/benchmarks/loading.{md,json}
+	$(BIN)/python -m tests.benchmarks --source data/benchmark_100hz --source_500 data/benchmark_500hz --path data/benchmark_100hz.h5 $(ARGS)
+
 .PHONY: tensorboard
 tensorboard: $(VENV)/.installed ## Show the learning curves of all runs
 	$(BIN)/tensorboard --logdir runs
@@ -65,6 +69,12 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 configs/%.yaml:
 	@echo "There is no $@. Experiments: $$(find configs -name '*.yaml' -not -path '*/presets/*' -not -name base.yaml | sed 's|configs/||; s|\.yaml||' | sort | tr '\n' ' ')" >&2; exit 2
+
+data/benchmark_100hz: | $(VENV)/.installed
+	$(BIN)/python -m projection synthesize --output $@ --records 21799
+
+data/benchmark_500hz: | $(VENV)/.installed
+	$(BIN)/python -m projection synthesize --output $@ --records 4000 --sampling_rates 500
 
 data/demo_100hz.h5: | $(VENV)/.installed
 	$(BIN)/python -m projection synthesize --output data/demo --records 2000 --overwrite true

@@ -186,6 +186,8 @@ class ChunkedSignals(Signals):
         if self._file is None or self._owner != os.getpid():  # a handle does not survive a fork
             self._file, self._owner = h5py.File(self.path), os.getpid()
         _check_range(rows, self.shape[0])
+        if not len(rows):
+            return
         wanted, places = np.unique(rows, return_inverse=True)  # h5py takes rising rows only
         np.take(self._file["signals"][wanted], places, axis=0, out=out.numpy(), mode="clip")
 

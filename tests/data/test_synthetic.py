@@ -39,7 +39,7 @@ RECORDS = 60
 def corpus(tmp_path_factory):
     """A small corpus at both sampling rates."""
     root = tmp_path_factory.mktemp("synthetic") / "corpus"
-    synthesize(root, records=RECORDS, seed=3, sampling_rates=(100, 500), workers=1)
+    synthesize(root, records=RECORDS, seed=3, sampling_rates=[100, 500], workers=1)
     return root
 
 
@@ -413,8 +413,8 @@ def test_amplitudes_are_in_the_range_of_real_records():
         ({"records": 9}, "at least 10"),
         ({"records": 100_000}, "at most 99999"),
         ({"seed": -1}, "--seed"),
-        ({"sampling_rates": (100, 250)}, r"\[250\]"),
-        ({"sampling_rates": ()}, "empty"),
+        ({"sampling_rates": [100, 250]}, r"\[250\]"),
+        ({"sampling_rates": []}, "empty"),
         ({"workers": 0}, "--workers"),
     ],
 )

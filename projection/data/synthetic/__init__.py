@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 from projection.data.synthetic.cases import Record, draw_patients, draw_record
 from projection.data.synthetic.corpus import record_name, write_record, write_tables
@@ -33,9 +34,9 @@ def _check(output: Path, records: int, seed: int, rates: Sequence[int], workers:
     if seed < 0:
         raise ProjectionError(f"--seed is {seed}; use 0 or a positive whole number.")
     if unknown := sorted(set(rates) - set(_RATES)):
-        raise ProjectionError(f"--sampling_rates has {unknown}; PTB-XL has 100 and 500 Hz: use [100] or [100,500].")
+        raise ProjectionError(f"--sampling_rates has {unknown}; PTB-XL has 100 and 500 Hz: use 100, 500 or [100,500].")
     if not rates:
-        raise ProjectionError("--sampling_rates is empty; use [100], [500] or [100,500].")
+        raise ProjectionError("--sampling_rates is empty; use 100, 500 or [100,500].")
     if workers < 1:
         raise ProjectionError(f"--workers is {workers}; use 1 or more processes.")
     if output.exists() and not output.is_dir():
@@ -104,7 +105,7 @@ def synthesize(
     output: Path,
     records: int = 2000,
     seed: int = 0,
-    sampling_rates: Sequence[int] = (100,),
+    sampling_rates: Literal[100, 500] | list[Literal[100, 500]] = 100,
     workers: int = 2,
     overwrite: bool = False,
 ) -> None:
@@ -118,7 +119,7 @@ def synthesize(
         output: Folder to make.
         records: Number of records, 10 to 99,999.
         seed: Whole number that determines the corpus.
-        sampling_rates: Rates in Hz: 100, 500 or both.
+        sampling_rates: Rates in Hz: 100, 500 or [100, 500].
         workers: Processes to use.
         overwrite: Replace a synthetic corpus at output; anything else is never replaced.
 
@@ -127,8 +128,8 @@ def synthesize(
     """
     from rich.progress import Progress
 
-    _check(output, records, seed, sampling_rates, workers, overwrite)
-    rates = tuple(sorted(set(sampling_rates)))
+    rates = tuple(sorted({sampling_rates} if isinstance(sampling_rates, int) else set(sampling_rates)))
+    _check(output, records, seed, rates, workers, overwrite)
     patients = draw_patients(records, seed)
     plan = [draw_record(seed, number, int(patient)) for number, patient in enumerate(patients, start=1)]
     with _finished_or_nothing(output) as draft:
