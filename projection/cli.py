@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor, RichProgressBar, WeightAveraging
+from lightning.pytorch.callbacks import LearningRateMonitor, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
@@ -21,7 +21,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from projection import models, tasks, transforms  # noqa: F401 - so that their classes are known by short names
-from projection.callbacks import BestCheckpoint, LastCheckpoint, PredictionWriter, RunRecord
+from projection.callbacks import BestCheckpoint, BoundedProgressBar, LastCheckpoint, PredictionWriter, RunRecord
 from projection.data.datamodule import PTBXLDataModule  # noqa: F401 - likewise
 from projection.errors import ProjectionError
 from projection.parser import Parser
@@ -63,7 +63,7 @@ class ProjectionCLI(LightningCLI):
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.add_lightning_class_args(LearningRateMonitor, "learning_rate_monitor")
-        parser.add_lightning_class_args(RichProgressBar, "progress_bar")
+        parser.add_lightning_class_args(BoundedProgressBar, "progress_bar")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         for name in ("num_classes", "class_names", "lead_names"):
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")

@@ -3,6 +3,7 @@
 from projection.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from projection.callbacks.predictions import PredictionWriter
 from projection.callbacks.profiler import NoProfiler
+from projection.callbacks.progress import BoundedProgressBar
 from projection.callbacks.run_record import RunRecord
 
-__all__ = ["BestCheckpoint", "LastCheckpoint", "NoProfiler", "PredictionWriter", "RunRecord"]
+__all__ = ["BestCheckpoint", "BoundedProgressBar", "LastCheckpoint", "NoProfiler", "PredictionWriter", "RunRecord"]

@@ -89,7 +89,7 @@ def write_records(
     reserve(path, target.offset, size)
     runs = [Rows(start, stems[start : start + _CHUNK]) for start in range(0, len(stems), _CHUNK)]
     failures: Failures = {}
-    for failed in _tracked(_spread(convert_rows, runs, target, workers), [len(run.stems) for run in runs]):
+    for failed in _tracked(spread(convert_rows, runs, target, workers), [len(run.stems) for run in runs]):
         failures |= failed
     return target, failures
 
@@ -106,7 +106,7 @@ def hash_records(target: Target, records: int, workers: int) -> NDArray[np.uint8
         The SHA-256 of each, uint8 `(records, 32)`.
     """
     starts = [range(start, min(start + _CHUNK, records)) for start in range(0, records, _CHUNK)]
-    digests = b"".join(_spread(hash_rows, starts, target, workers))
+    digests = b"".join(spread(hash_rows, starts, target, workers))
     return np.frombuffer(digests, np.uint8).reshape(records, -1)
 
 
@@ -159,10 +159,23 @@ def _usual_length(stems: list[str], sampling_rate: int) -> int:
     return counted.most_common(1)[0][0] if counted else 1
 
 
-def _spread(
+def spread(
     work: Callable[[_Run, Target], _Result], runs: Sequence[_Run], target: Target, workers: int
 ) -> Iterator[_Result]:
-    """Give the results of all runs in order, computed by several processes."""
+    """Compute something for all runs, by several processes.
+
+    Args:
+        work: What to compute for a run.
+        runs: The runs.
+        target: Where their records are.
+        workers: Processes to use; one works here.
+
+    Yields:
+        The results, in the order of the runs.
+
+    Raises:
+        ProjectionError: If a process is killed.
+    """
     targets = [target] * len(runs)
     if workers == 1 or len(runs) == 1:
         yield from map(work, runs, targets)

@@ -197,7 +197,8 @@ def _allocate(file: h5py.File, shape: tuple[int, int, int]) -> h5py.Dataset:
 def _write_group(file: h5py.File, name: str, columns: dict[str, NDArray[Any]]) -> None:
     group = file.create_group(name)
     for column, values in columns.items():
-        group.create_dataset(column, data=values, dtype=h5py.string_dtype() if values.dtype == object else None)
+        text = values.dtype == object
+        group.create_dataset(column, data=values.astype(h5py.string_dtype()) if text else values)
 
 
 def _read_group(file: h5py.File, name: str) -> dict[str, NDArray[Any]]:

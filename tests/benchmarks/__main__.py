@@ -7,10 +7,7 @@ from jsonargparse import auto_cli
 
 from projection.data.convert import convert
 from tests.benchmarks.conversion import conversion_rows
-from tests.benchmarks.loading import loading_rows
-from tests.benchmarks.metrics import metric_rows
 from tests.benchmarks.table import publish
-from tests.benchmarks.training import gpu_rows, training_rows
 
 
 def benchmark(
@@ -33,6 +30,11 @@ def benchmark(
         convert(source, path, source_name="benchmark")
     with TemporaryDirectory(dir=path.parent) as scratch:
         rows = conversion_rows(source, source_500, Path(scratch), rounds)
+    # only now: conversion is to start its processes from a small one, as the command does
+    from tests.benchmarks.loading import loading_rows
+    from tests.benchmarks.metrics import metric_rows
+    from tests.benchmarks.training import gpu_rows, training_rows
+
     rows += loading_rows(path, source, rounds)
     rows += training_rows(path)
     rows += metric_rows(rounds)
