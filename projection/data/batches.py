@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from projection.data.signals import DeviceSignals, Signals
+from projection.data.signal_sets import DeviceSignals
+from projection.data.signals import Signals
 
 Positions = NDArray[np.int64]
 Batch = tuple[Tensor, Tensor, Tensor]

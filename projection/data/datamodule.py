@@ -14,7 +14,7 @@ from torch import Tensor
 from projection.data.batches import BatchLoader, IndexBatches, Records
 from projection.data.ecg import ECGDataModule
 from projection.data.residency import Residency, choose_residency
-from projection.data.signals import DeviceSignals, open_signals
+from projection.data.signal_sets import DeviceSignals, open_signals
 from projection.data.splits import open_data_set
 from projection.data.statements import LEADS, LabelSet, class_names
 from projection.errors import ProjectionError

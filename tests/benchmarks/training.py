@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from projection.__main__ import main
 from projection.data.batches import BatchLoader, IndexBatches
 from projection.data.datamodule import PTBXLDataModule
-from projection.data.signals import DeviceSignals
+from projection.data.signal_sets import DeviceSignals
 from projection.models import CNN1d, XResNet1d
 from projection.tasks import OneCycle
 from projection.transforms import RandomCrop

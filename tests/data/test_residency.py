@@ -15,15 +15,10 @@ from hypothesis import strategies as st
 from projection.data import residency
 from projection.data.batches import BatchLoader, IndexBatches, Records, read_ahead
 from projection.data.datamodule import PTBXLDataModule
+from projection.data.file_signals import ChunkedSignals, DiskSignals, MemorySignals
 from projection.data.residency import available_memory, choose_residency
-from projection.data.signals import (
-    ChunkedSignals,
-    DeviceSignals,
-    DiskSignals,
-    MemorySignals,
-    Signals,
-    open_signals,
-)
+from projection.data.signal_sets import DeviceSignals, open_signals
+from projection.data.signals import Signals
 from projection.data.store import Store, open_store
 from projection.errors import ProjectionError
 

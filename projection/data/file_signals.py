@@ -1,0 +1,148 @@
+"""Signals that wait in a file: mapped into memory, read from disk, or unpacked from chunks."""
+
+import os
+from itertools import pairwise
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from projection.data.signals import Rows, Signals, check_range
+from projection.data.store import Store
+
+
+class MemorySignals(Signals):
+    """A memory map of one contiguous file: after the first reading it is served from the page cache.
+
+    The page cache is shared by all processes of the machine and needs no room of its own.
+
+    Args:
+        store: The file.
+    """
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.shape)
+        self.path = store.path
+        self.offset = _offset(store)
+        self._map: Tensor | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_map": None}
+
+    def gather(self, rows: Rows, out: Tensor) -> None:
+        """Copy records into a buffer.
+
+        Args:
+            rows: Which records, `(batch,)`.
+            out: int16 `(batch, leads, T)`.
+        """
+        if self._map is None:
+            # mode "c" opens a read-only file as PyTorch likes it; nothing is ever written
+            self._map = torch.from_numpy(np.memmap(self.path, np.int16, "c", self.offset, self.shape))
+        check_range(rows, self.shape[0])
+        torch.index_select(self._map, 0, torch.from_numpy(rows), out=out)
+
+
+class DiskSignals(Signals):
+    """Positioned reads from one contiguous file, announced to the operating system ahead of time.
+
+    For files larger than memory: many reads are under way at once, and nothing is read that is not wanted.
+
+    Args:
+        store: The file.
+    """
+
+    announced = True
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.shape)
+        self.path = store.path
+        self.offset = _offset(store)
+        self._record_bytes = 2 * store.shape[1] * store.shape[2]
+        self._descriptor: int | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_descriptor": None}
+
+    def __del__(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+    def expect(self, rows: Rows) -> None:
+        """Ask the operating system to read records in the background.
+
+        Args:
+            rows: Which records, `(batch,)`.
+        """
+        if not hasattr(os, "posix_fadvise"):  # not on macOS
+            return
+        descriptor, rising = self._open(), np.sort(rows)
+        for start, stop in _runs(rising):
+            place = self.offset + int(rising[start]) * self._record_bytes
+            os.posix_fadvise(descriptor, place, (stop - start) * self._record_bytes, os.POSIX_FADV_WILLNEED)
+
+    def gather(self, rows: Rows, out: Tensor) -> None:
+        """Read records into a buffer.
+
+        Args:
+            rows: Which records, `(batch,)`.
+            out: int16 `(batch, leads, T)`.
+        """
+        check_range(rows, self.shape[0])
+        descriptor, records = self._open(), out.numpy().view(np.uint8).reshape(len(rows), self._record_bytes)
+        for start, stop in _runs(rows):
+            run, place = records[start:stop], self.offset + int(rows[start]) * self._record_bytes
+            if os.preadv(descriptor, [run.data], place) != run.nbytes:
+                raise EOFError(f"{self.path} ends within record {rows[stop - 1]}: it was cut off after it was opened.")
+
+    def _open(self) -> int:
+        if self._descriptor is None:
+            self._descriptor = os.open(self.path, os.O_RDONLY)
+            if hasattr(os, "posix_fadvise"):
+                # no reading ahead of what is asked for: neighbours in the file are not neighbours in time
+                os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+        return self._descriptor
+
+
+class ChunkedSignals(Signals):
+    """Batch reads through h5py, for files that are chunked or compressed: right, but many times slower.
+
+    Args:
+        store: The file.
+    """
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store.shape)
+        self.path = store.path
+        self._file: h5py.File | None = None
+        self._owner = 0
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_file": None}
+
+    def gather(self, rows: Rows, out: Tensor) -> None:
+        """Read records into a buffer.
+
+        Args:
+            rows: Which records, `(batch,)`.
+            out: int16 `(batch, leads, T)`.
+        """
+        if self._file is None or self._owner != os.getpid():  # a handle does not survive a fork
+            self._file, self._owner = h5py.File(self.path), os.getpid()
+        check_range(rows, self.shape[0])
+        if not len(rows):
+            return
+        wanted, places = np.unique(rows, return_inverse=True)  # h5py takes rising rows only
+        np.take(self._file["signals"][wanted], places, axis=0, out=out.numpy(), mode="clip")
+
+
+def _runs(rows: Rows) -> list[tuple[int, int]]:
+    """Find neighbours that can be read in one go, as ranges of positions."""
+    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    return list(pairwise([0, *breaks.tolist(), len(rows)])) if len(rows) else []
+
+
+def _offset(store: Store) -> int:
+    assert store.offset is not None, f"{store.path} is chunked"
+    return store.offset
