@@ -214,6 +214,7 @@ def test_averaged_weights_are_the_ones_that_are_judged(run: Run, tiny: list[str]
         ["--trainer.accumulate_grad_batches", "2"],
         ["--trainer.precision", "bf16-true"],
         ["--trainer.overfit_batches", "1"],
+        ["--trainer.log_every_n_steps", "0"],
     ],
 )
 def test_common_trainer_options_end_in_results(run: Run, tiny: list[str], options: list[str]) -> None:

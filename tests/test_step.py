@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 
@@ -16,6 +17,12 @@ QUIET = ["--trainer.logger", "false", "--trainer.enable_progress_bar", "false"]
 AUGMENTED = ["--config", str(ROOT / "configs" / "presets" / "augment.yaml"), "--data.batch_size", "16"]
 
 
+def every_third_step(folder: Path) -> list[str]:
+    """Arguments that keep a checkpoint of every third step."""
+    saving = f"{{every_n_train_steps: 3, save_top_k: -1, dirpath: {folder}, filename: '{{step}}'}}"
+    return ["--trainer.callbacks+", f"{{class_path: lightning.pytorch.callbacks.ModelCheckpoint, init_args: {saving}}}"]
+
+
 def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     return torch.load(checkpoint, weights_only=True)["state_dict"]
 
@@ -25,14 +32,10 @@ def test_a_run_that_stopped_within_an_epoch_ends_like_one_that_did_not(
     run: Run, tiny: list[str], tmp_path: Path, residency: Residency
 ) -> None:
     steps = tmp_path / "steps"
-    saving = f"{{every_n_train_steps: 3, save_top_k: -1, dirpath: {steps}, filename: '{{step}}'}}"
-    every_third = f"{{class_path: lightning.pytorch.callbacks.ModelCheckpoint, init_args: {saving}}}"
     # without dropout, which draws from PyTorch's global generator
     options = [*AUGMENTED, *QUIET, "--data.residency", residency, "--model.init_args.net.init_args.dropout", "0"]
-    whole = run(
-        "fit", *tiny, *options, "--trainer.callbacks+", every_third,
-        "--trainer.default_root_dir", str(tmp_path / "whole"),
-    )  # fmt: skip
+    place = ["--trainer.default_root_dir", str(tmp_path / "whole")]
+    whole = run("fit", *tiny, *options, *every_third_step(steps), *place)
     last = torch.load(whole / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
     in_first_epoch, in_second = 3, last // 2 // 3 * 3 + 3
     assert 3 < last // 2 < in_second < last
@@ -43,6 +46,27 @@ def test_a_run_that_stopped_within_an_epoch_ends_like_one_that_did_not(
         expected, found = weights(whole / "checkpoints" / "last.ckpt"), weights(resumed / "checkpoints" / "last.ckpt")
         for name, weight in expected.items():
             assert torch.equal(weight, found[name]), name
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_the_loss_is_written_at_every_logging_step_and_so_it_goes_on_after_resuming(
+    run: Run, tiny: list[str], tmp_path: Path, accumulated: int
+) -> None:
+    steps = tmp_path / "steps"
+    options = ["--data.batch_size", "8", "--trainer.log_every_n_steps", "4", "--trainer.enable_progress_bar", "false"]
+    options += ["--trainer.accumulate_grad_batches", str(accumulated)]
+    whole = run("fit", *tiny, *options, *every_third_step(steps))
+    place = ["--trainer.default_root_dir", str(tmp_path / "resumed")]
+    resumed = run("fit", *tiny, *options, "--ckpt_path", str(steps / "step=3.ckpt"), *place)
+    written = logged_steps(whole)
+    assert len(written) >= 3
+    assert written == list(range(3, written[-1] + 1, 4))
+    assert logged_steps(resumed) == written
+
+
+def logged_steps(folder: Path) -> list[int]:
+    table = pd.read_csv(folder / "metrics" / "metrics.csv")
+    return table["step"][table["train/loss"].notna()].tolist()
 
 
 def test_compiling_keeps_the_names_of_the_weights_and_the_results(

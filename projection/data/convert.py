@@ -9,7 +9,7 @@ import numpy as np
 from projection.data.partial_file import completed_or_removed
 from projection.data.record_writer import Failures, hash_records, write_records
 from projection.data.store import seal
-from projection.data.tables import read_tables
+from projection.data.tables import Tables, read_tables
 from projection.errors import ProjectionError
 
 _COLUMNS = {100: "filename_lr", 500: "filename_hr"}
@@ -56,12 +56,7 @@ def convert(
         raise ProjectionError(f"workers and sampling_rate must be at least 1, found {workers} and {sampling_rate}.")
     tables = read_tables(source, table)
     column = filename_column or _COLUMNS.get(sampling_rate, "filename")
-    if column not in tables.records:
-        found = ", ".join(tables.records)
-        raise ProjectionError(
-            f"{source / table} has no column {column}, where the paths of records at {sampling_rate} Hz should be. "
-            f"Choose one with `--filename_column`: {found}."
-        )
+    _check_column(column, tables, source / table)
     version = source_version or _version_in(source)
     about = {"source": source_name, "source_version": version, "table": table, "filename_column": column}
     with completed_or_removed(output) as partial:
@@ -79,6 +74,15 @@ def convert(
     print(f"{output}: {len(tables):,} records of {source_name} (version {version}) at {sampling_rate} Hz.")
     if len(skipped["ecg_id"]):
         print(f"Left out {len(skipped['ecg_id']):,}: `python -m projection info {output}` says why.")
+
+
+def _check_column(column: str, tables: Tables, path: Path) -> None:
+    if column not in tables.records:
+        found = ", ".join(tables.records)
+        raise ProjectionError(
+            f"{path} has no column {column}, where the records' paths should be. Choose one with `--filename_column`: "
+            f"{found}."
+        )
 
 
 def _version_in(source: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 from lightning.pytorch.utilities import rank_zero_info
+from numpy.typing import NDArray
 from torch import Tensor
 
 from projection.data.batches import BatchLoader, IndexBatches, Records
@@ -110,10 +111,12 @@ class PTBXLDataModule(ECGDataModule):
                 self.sampling_rate = transform.output_rate(self.sampling_rate)
         self._settle_residency()
         self.signals = open_signals(self.data_set.stores, disk=self.residency != "memory")
-        self.train = self._select("train")
-        self.val = self._select("val")
-        self.test = self._select("test")
-        self.predict = self._select("test", labelled=False)
+        labels = self.data_set.labels(self.task)
+        labelled = np.asarray(labels.any(axis=1))
+        self.train = self._select("train", labels, labelled)
+        self.val = self._select("val", labels, labelled)
+        self.test = self._select("test", labels, labelled)
+        self.predict = self._select("test", labels, np.ones_like(labelled))
 
     def mean_and_std(self) -> tuple[float, float]:
         """Compute mean and standard deviation of the training signals, over all leads and samples.
@@ -257,17 +260,18 @@ class PTBXLDataModule(ECGDataModule):
             records = replace(records, signals=DeviceSignals(self.signals, rows, self._device()))
         return BatchLoader(records, batches, self._device())
 
-    def _select(self, split: Split, labelled: bool = True) -> Records:
-        try:
-            rows = self.data_set.select(self.folds[split], self.task if labelled else None)
-        except ProjectionError as error:
-            raise ProjectionError(f"data.{split}_folds {list(self.folds[split])}: {error}") from None
+    def _select(self, split: Split, labels: NDArray[np.uint8], wanted: NDArray[np.bool_]) -> Records:
+        rows = np.flatnonzero(wanted & np.isin(self.data_set.folds, self.folds[split]))
+        if not len(rows):
+            raise ProjectionError(
+                f"{self.data_set.name} has no records with a label of task {self.task} in data.{split}_folds "
+                f"{list(self.folds[split])}; it has records in folds {np.unique(self.data_set.folds).tolist()}."
+            )
         if split == "train" and self.train_fraction < 1:
             order = np.random.default_rng(self.seed).permutation(len(rows))
             rows = np.sort(rows[order[: max(1, round(self.train_fraction * len(rows)))]])
-        labels = self.data_set.labels(self.task)[rows].astype(np.float32)
-        ids = torch.from_numpy(self.data_set.ids[rows])
-        return Records(self.signals, rows, torch.from_numpy(labels), ids, self.data_set.gain)
+        y, ids = torch.from_numpy(labels[rows].astype(np.float32)), torch.from_numpy(self.data_set.ids[rows])
+        return Records(self.signals, rows, y, ids, self.data_set.gain)
 
     def _check_arguments(self) -> None:
         if self.batch_size < 1:

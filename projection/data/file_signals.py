@@ -1,6 +1,7 @@
 """Signals that wait in a file: mapped into memory, read from disk, or unpacked from chunks."""
 
 import os
+from io import FileIO
 from itertools import pairwise
 
 import h5py
@@ -60,14 +61,10 @@ class DiskSignals(Signals):
         self.path = store.path
         self.offset = _offset(store)
         self._record_bytes = 2 * store.shape[1] * store.shape[2]
-        self._descriptor: int | None = None
+        self._file: FileIO | None = None
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_descriptor": None}
-
-    def __del__(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
+        return {**self.__dict__, "_file": None}
 
     def expect(self, rows: Rows) -> None:
         """Ask the operating system to read records in the background.
@@ -77,10 +74,10 @@ class DiskSignals(Signals):
         """
         if not hasattr(os, "posix_fadvise"):  # not on macOS
             return
-        descriptor, rising = self._open(), np.sort(rows)
+        file, rising = self._open(), np.sort(rows)
         for start, stop in _runs(rising):
             place = self.offset + int(rising[start]) * self._record_bytes
-            os.posix_fadvise(descriptor, place, (stop - start) * self._record_bytes, os.POSIX_FADV_WILLNEED)
+            os.posix_fadvise(file.fileno(), place, (stop - start) * self._record_bytes, os.POSIX_FADV_WILLNEED)
 
     def gather(self, rows: Rows, out: Tensor) -> None:
         """Read records into a buffer.
@@ -90,19 +87,20 @@ class DiskSignals(Signals):
             out: int16 `(batch, leads, T)`.
         """
         check_range(rows, self.shape[0])
-        descriptor, records = self._open(), out.numpy().view(np.uint8).reshape(len(rows), self._record_bytes)
+        file, records = self._open(), out.numpy().view(np.uint8).reshape(len(rows), self._record_bytes)
         for start, stop in _runs(rows):
             run, place = records[start:stop], self.offset + int(rows[start]) * self._record_bytes
-            if os.preadv(descriptor, [run.data], place) != run.nbytes:
+            if os.preadv(file.fileno(), [run.data], place) != run.nbytes:
                 raise EOFError(f"{self.path} ends within record {rows[stop - 1]}: it was cut off after it was opened.")
 
-    def _open(self) -> int:
-        if self._descriptor is None:
-            self._descriptor = os.open(self.path, os.O_RDONLY)
+    def _open(self) -> FileIO:
+        file = self._file
+        if file is None:  # should two threads come here at once, the file that is not kept closes itself after use
+            self._file = file = self.path.open("rb", buffering=0)
             if hasattr(os, "posix_fadvise"):
                 # no reading ahead of what is asked for: neighbours in the file are not neighbours in time
-                os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
-        return self._descriptor
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        return file
 
 
 class ChunkedSignals(Signals):

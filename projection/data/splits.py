@@ -52,31 +52,6 @@ class DataSet:
         """
         return np.concatenate([store.tables.labels(task) for store in self.stores])
 
-    def select(self, folds: Sequence[int], labelled_for: LabelSet | None) -> NDArray[np.int64]:
-        """List the records of some folds.
-
-        Args:
-            folds: Of 1 to 10.
-            labelled_for: Leave out records without a label of this task; None keeps all.
-
-        Returns:
-            Rows, `(records of the split,)`, rising.
-
-        Raises:
-            ProjectionError: If there are none.
-        """
-        member = np.isin(self.folds, folds)
-        if labelled_for is not None:
-            member &= self.labels(labelled_for).any(axis=1)
-        rows = np.flatnonzero(member)
-        if not len(rows):
-            kind = f"no records with a label of task {labelled_for}" if labelled_for else "no records"
-            present = np.unique(self.folds).tolist()
-            raise ProjectionError(
-                f"{self.name} has {kind} in fold(s) {list(folds)}; it has records in folds {present}."
-            )
-        return rows
-
 
 def open_data_set(paths: Sequence[Path]) -> DataSet:
     """Open files as one set.

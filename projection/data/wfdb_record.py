@@ -7,9 +7,9 @@ Format: https://physionet.org/physiotools/wag/header-5.htm and signal-5.htm.
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,9 @@ _PLAIN_HEADER = re.compile(
 )
 _PLAIN_HEADER_BYTES = 1 << 14  # a longer one is not plain
 _PER_MILLIVOLT = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3, "nv": 1e-6}
+
+
+_Content = TypeVar("_Content")
 
 
 class _Plain(NamedTuple):
@@ -60,8 +63,8 @@ def read_record(stem: str | Path, sampling_rate: int) -> NDArray[np.int16]:
     samples, failures = read_records([os.fspath(stem)], sampling_rate, plain.length)
     if failures:
         raise ProjectionError(failures[0])
-    (only,) = samples
-    return np.ascontiguousarray(only)
+    record: NDArray[np.int16] = samples[0]
+    return record
 
 
 def read_records(stems: Sequence[str], sampling_rate: int, length: int) -> tuple[NDArray[np.int16], dict[int, str]]:
@@ -103,12 +106,7 @@ def read_records(stems: Sequence[str], sampling_rate: int, length: int) -> tuple
 
 def _plain_header(stem: str, sampling_rate: int) -> _Plain | None:
     # plain strings and system calls: pathlib and buffered files would take as long as everything else together
-    path = stem + ".hea"
-    descriptor = _open(path)
-    try:
-        found = _PLAIN_HEADER.match(os.read(descriptor, _PLAIN_HEADER_BYTES))
-    finally:
-        os.close(descriptor)
+    found = _PLAIN_HEADER.match(_opened(stem + ".hea", lambda file: os.read(file, _PLAIN_HEADER_BYTES)))
     if found is None:
         return None
     rate, length, data_file, *rest = found.groups()
@@ -119,19 +117,19 @@ def _plain_header(stem: str, sampling_rate: int) -> _Plain | None:
     return _Plain(int(length), folder + os.fsdecode(data_file), list(map(int, rest[::2])))
 
 
-def _open(path: str) -> int:
+def _opened(path: str, read: Callable[[int], _Content]) -> _Content:
     try:
-        return os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            return read(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise ProjectionError(f"{path} cannot be read ({error.strerror})") from None
 
 
 def _fill(samples: NDArray[np.int16], path: str) -> None:
-    descriptor = _open(path)
-    try:
-        found = os.readv(descriptor, [samples.data, bytearray(1)])
-    finally:
-        os.close(descriptor)
+    found = _opened(path, lambda file: os.readv(file, [samples.data, bytearray(1)]))
     if found != samples.nbytes:
         size = "more" if found > samples.nbytes else found
         raise ProjectionError(f"{path} has {size} bytes, its header promises {samples.nbytes}")

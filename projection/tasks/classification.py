@@ -117,7 +117,8 @@ class ClassificationTask(LightningModule):
             x, y = RandomCrop(self.window)(x, y, self._rate(), self._generator(x.device))
         loss: Tensor = self.loss(self._logits(x), y)
         # only where it is written: logging takes Lightning a third of a millisecond
-        if (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0 or self.trainer.is_last_batch:  # type: ignore[attr-defined]
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if self.trainer.is_last_batch or (every and (self.trainer.global_step + 1) % every == 0):
             self.log("train/loss", loss, prog_bar=True)
         return loss
 
@@ -265,7 +266,7 @@ class ClassificationTask(LightningModule):
         if self.sampling_rate is None:
             raise ProjectionError(
                 "Windows are given in seconds, and the sampling rate is unknown: use a data module derived from "
-                "projection.data.datamodule.ECGDataModule, or set model.init_args.window to null."
+                "projection.data.ecg.ECGDataModule, or set model.init_args.window to null."
             )
         return self.sampling_rate
 

@@ -165,6 +165,17 @@ def test_alike_failures_are_told_together(corpus: Path, tmp_path: Path) -> None:
         convert(source, tmp_path / "file.h5")
 
 
+def test_what_cannot_be_read_is_the_record_s_fault_and_not_the_output_s(corpus: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(corpus, source)
+    for name in ("00007_lr.dat", "00009_lr.hea"):
+        path = next((source / "records100").rglob(name))
+        path.unlink()
+        path.mkdir()  # opens, but cannot be read, as on a failing disk
+    with pytest.raises(ProjectionError, match=r"2 of 160 records (.|\n)*00007_lr.dat cannot be read \(Is a directory"):
+        convert(source, tmp_path / "file.h5")
+
+
 def test_any_folder_with_such_a_table_is_converted(tmp_path: Path) -> None:
     source = tmp_path / "other"
     source.mkdir()
