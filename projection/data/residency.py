@@ -23,11 +23,11 @@ def choose_residency(size: int, device: torch.device) -> tuple[Residency, str]:
         free = torch.cuda.mem_get_info(device)[0]
         # the network and its gradients need most of the device
         if size <= free / 4:
-            return "device", f"{_gigabytes(size)} of signals fit well in the {_gigabytes(free)} free on {device}"
+            return "device", f"{_readable(size)} of signals fit well in the {_readable(free)} free on {device}"
     free = available_memory()
     if size <= free / 2:
-        return "memory", f"{_gigabytes(size)} of signals fit well in the {_gigabytes(free)} of free memory"
-    return "disk", f"{_gigabytes(size)} of signals are too much for the {_gigabytes(free)} of free memory"
+        return "memory", f"{_readable(size)} of signals fit well in the {_readable(free)} of free memory"
+    return "disk", f"{_readable(size)} of signals are too much for the {_readable(free)} of free memory"
 
 
 def available_memory() -> int:
@@ -54,5 +54,5 @@ def _limit_files() -> list[Path]:
     return version_2 + [Path("/sys/fs/cgroup/memory", path, "memory.limit_in_bytes") for path in paths]
 
 
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
+def _readable(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

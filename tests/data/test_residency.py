@@ -236,7 +236,7 @@ def test_automatic_residency_goes_by_size_and_free_memory(monkeypatch: pytest.Mo
     assert choose_residency(5 * 10**8, gpu)[0] == "device"
     assert choose_residency(6 * 10**8, gpu)[0] == "disk"
     _, why = choose_residency(4 * 10**8, cpu)
-    assert "0.4 GB of signals fit well in the 1.0 GB" in why
+    assert "400 MB of signals fit well in the 1.0 GB" in why
 
 
 def test_available_memory_respects_a_job_s_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
