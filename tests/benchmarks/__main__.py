@@ -36,7 +36,7 @@ def benchmark(
     from tests.benchmarks.training import gpu_rows, training_rows
 
     rows += loading_rows(path, source, rounds)
-    rows += training_rows(path)
+    rows += training_rows(path, rounds)
     rows += metric_rows(rounds)
     rows += gpu_rows(path)
     publish(rows, output)

@@ -44,14 +44,14 @@ class EpochTimer(Callback):
             self.milliseconds.append(1e3 * (time.perf_counter() - self.start) / trainer.num_training_batches)
 
 
-def training_rows(path: Path) -> list[Row]:
+def training_rows(path: Path, rounds: int) -> list[Row]:
     """Compare `projection fit` with a bare PyTorch loop on the same network, batches and schedule.
 
     The network is as small as can be, and computes on one thread: the difference is what counts.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    shipped, bare = side_by_side_loops(path, rounds=3)
+    shipped, bare = side_by_side_loops(path, rounds)
     torch.set_num_threads(threads)
     note = f"{shipped:.2f} ms and {bare:.2f} ms a step"
     return [Row("ms that the Trainer adds to a step of a bare PyTorch loop", shipped - bare, 0.5, "lower", note)]
