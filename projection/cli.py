@@ -212,6 +212,14 @@ def direct_output(config: Namespace, folder: Path) -> None:
                 logger.init_args.id = logger.init_args.id or f"{folder.parent.name}-{folder.name}"
 
 
+def _own_cause(error: BaseException) -> ProjectionError | None:
+    """Find what a constructor said of its arguments, which jsonargparse wraps in errors of its own."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ProjectionError):
+        cause = cause.__cause__
+    return cause
+
+
 @contextmanager
 def readable_errors() -> Iterator[None]:
     """Turn what libraries say of a user's mistake into one message."""
@@ -219,6 +227,11 @@ def readable_errors() -> Iterator[None]:
         yield
     except MisconfigurationException as error:
         raise ProjectionError(str(error)) from error
+    except ValueError as error:
+        cause = _own_cause(error)
+        if cause is None:
+            raise
+        raise cause from error
     except SIGTERMException:
         print("Ended by SIGTERM. `--ckpt_path last` in the same run folder continues.", file=sys.stderr)
         sys.exit(128 + signal.SIGTERM)

@@ -17,6 +17,8 @@ from projection.metrics import auroc
 from projection.tasks import ClassificationTask
 from tests.conftest import ROOT, Run
 
+MIXUP = "[{class_path: projection.transforms.Mixup, init_args: {alpha: 2}}]"
+
 
 def results(folder: Path) -> dict[str, float]:
     found: dict[str, float] = json.loads((folder / "results.json").read_text())
@@ -278,6 +280,8 @@ def test_two_processes_count_every_record_once(run: Run, tiny: list[str]) -> Non
         (["--config", "DEMO", "--data.path", "none.h5"], "projection convert --source"),
         (["--config", "DEMO", "--ckpt_path", "none.ckpt"], "There is no checkpoint none.ckpt"),
         (["--config", "DEMO", "--data.path", "FILE", "--model.init_args.stride", "0"], "stride must be above 0 s"),
+        (["--config", "DEMO", "--data.path", "FILE", "--model.init_args.window", "0"], "window must be above 0 s"),
+        (["--config", "DEMO", "--data.path", "FILE", "--data.transforms", MIXUP], "Mixup needs an alpha above 0"),
         (["--config", "DEMO", "--data.test_folds", "[9]"], "in more than one of data.train_folds"),
         ([], "the following arguments are required: fit.model"),
     ],

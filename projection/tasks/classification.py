@@ -74,7 +74,6 @@ class ClassificationTask(LightningModule):
         self.schedule = schedule
         self.loss = loss or BinaryCrossEntropy()
         self.window = window
-        self.crop = None if window is None else RandomCrop(window)
         self.stride = stride
         self.aggregation = aggregation
         self.compiles = compile
@@ -114,8 +113,8 @@ class ClassificationTask(LightningModule):
             The loss.
         """
         x, y = batch
-        if self.crop is not None:
-            x, y = self.crop(x, y, self._rate(), self._generator(x.device))
+        if self.window is not None:
+            x, y = RandomCrop(self.window)(x, y, self._rate(), self._generator(x.device))
         loss: Tensor = self.loss(self._logits(x), y)
         # only where it is written: logging takes Lightning a third of a millisecond
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
