@@ -266,6 +266,8 @@ def run_trainer(args: list[str] | None) -> None:
         )
     # PyTorch deprecates what this Lightning calls in every step; nothing a user could change
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    # `--ckpt_path last` in a new folder is how launchers start every run
+    warnings.filterwarnings("ignore", message=".*(no last checkpoint available|exists and is not empty).*")
     defaults = {"default_config_files": [str(BASE_CONFIG)]}
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
     with shared_run_id(), readable_errors():

@@ -2,7 +2,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -226,22 +225,6 @@ def test_common_trainer_options_end_in_results(run: Run, tiny: list[str], option
 def test_a_dry_run_leaves_nothing(run: Run, tiny: list[str]) -> None:
     main(["fit", *tiny, "--trainer.fast_dev_run", "true"])
     assert not list(Path.cwd().iterdir())
-
-
-def test_sigterm_is_no_success_and_the_run_continues(run: Run, tiny: list[str]) -> None:
-    options = [*tiny, "--trainer.default_root_dir", str(Path.cwd() / "run"), "--ckpt_path", "last"]
-    options[options.index("--trainer.max_epochs") + 1] = "1000"
-    command = [sys.executable, "-m", "projection", "fit", *options]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    last = Path.cwd() / "run" / "checkpoints" / "last.ckpt"
-    while not last.exists() and process.poll() is None:
-        time.sleep(0.1)
-    process.terminate()
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert "Ended by SIGTERM" in told
-    assert torch.load(last, weights_only=True)["epoch"] >= 0
 
 
 def test_any_module_may_be_the_net(run: Run, tiny: list[str]) -> None:

@@ -1,12 +1,22 @@
 """The best and the newest state of a run, as `checkpoints/best.ckpt` and `checkpoints/last.ckpt`."""
 
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from projection.errors import ProjectionError
 
 _DEFAULT_MONITOR = "val/auroc"
+_STEPS_TO_AGREE = 8  # asking all ranks costs a round trip, so not after every step
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -71,9 +81,12 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Keep the newest state for resuming.
+    """Keep the newest state for resuming: after every epoch, and when the process is told to end.
 
-    A separate callback, because the one that keeps the best skips epochs that are not.
+    A separate callback, because the one that keeps the best skips epochs that are not. SIGTERM and SIGUSR1, which
+    clusters and clouds send before they take a machine away, save the state after the current step (a validation is
+    finished first) and end the process with status 128 + signal; outside training they end it at once. All ranks end
+    at the same step, whichever of them got the signal.
 
     Args:
         dirpath: Where to keep it; None is the run folder's `checkpoints`.
@@ -89,3 +102,90 @@ class LastCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=True,  # after every epoch, also those without validation
             enable_version_counter=False,
         )
+        self._training = False
+        self._signal = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Listen to signals, before Lightning does: under Slurm it would requeue the job itself.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The model.
+            stage: fit, validate, test or predict.
+        """
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            self._listen()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Listen to signals in place of Lightning, which ends at SIGTERM without saving.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The model.
+        """
+        super().on_train_start(trainer, pl_module)
+        self._listen()
+        self._training = True
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: STEP_OUTPUT, batch: Any, batch_idx: int
+    ) -> None:
+        """Save and end, if a signal came.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The model.
+            outputs: What the step returned.
+            batch: What it saw.
+            batch_idx: Position in the epoch.
+        """
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        alone = trainer.world_size == 1
+        whole_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        # after an epoch's last batch the validation comes first: a state saved here would skip it when resumed
+        if whole_step and not trainer.is_last_batch and (self._signal if alone else batch_idx % _STEPS_TO_AGREE == 0):
+            self._end_if_told(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save after an epoch, and end if a signal came.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The model.
+        """
+        super().on_train_epoch_end(trainer, pl_module)
+        self._end_if_told(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that from now on a signal finds nothing to save.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The model.
+        """
+        super().on_train_end(trainer, pl_module)
+        self._training = False
+
+    def _listen(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._receive)
+            signal.signal(signal.SIGUSR1, self._receive)
+
+    def _receive(self, number: int, _: FrameType | None) -> None:
+        if not self._training:
+            sys.exit(128 + number)
+        self._signal = number
+
+    def _end_if_told(self, trainer: Trainer) -> None:
+        mine = torch.tensor(self._signal, device=trainer.strategy.root_device)
+        number = int(trainer.strategy.reduce(mine, reduce_op="max"))
+        if not number:
+            return
+        if self._last_global_step_saved != trainer.global_step:
+            trainer.save_checkpoint(Path(str(self.dirpath)) / f"{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}")
+        rank_zero_info(
+            f"Told to end: epoch {trainer.current_epoch}, step {trainer.global_step} is saved in {self.dirpath}. "
+            "`--ckpt_path last` in the same run folder continues."
+        )
+        sys.exit(128 + number)
