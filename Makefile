@@ -4,12 +4,21 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
+# What is given on the command line is taken as it stands: make would expand it, $(shell ...) and all.
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),\
+    $(eval override $(name) := $$(value $(name)))$(eval export $(name))))
+
 EXP ?= demo
 ARGS ?=
+export EXP ARGS
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+quoted = '$(subst ','\'',$(1))'
+ifneq ($(shell printf %s $(call quoted,$(EXP)) | tr -d 'A-Za-z0-9_./,-' | wc -c | tr -d ' '),0)
+$(error EXP is the name of an experiment, as in EXP=demo; found: $(EXP))
+endif
 CONFIG := configs/$(EXP).yaml
 # the data file that must exist first: the one the experiment names below data/, or the shared default where it names
 # neither a file nor a data module of its own; none where the command line names one
@@ -22,7 +31,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help
 help: ## List every target
-	@echo "make TARGET [EXP=demo] [ARGS=\"--trainer.max_epochs 3\"]"
+	@echo "make TARGET [EXP=demo] [ARGS=\"--trainer.max_epochs 3\"] [GPUS=2]"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
 
 .PHONY: setup
@@ -30,7 +39,7 @@ setup: $(VENV)/.installed ## Make the virtual environment with the pinned packag
 
 .PHONY: fit
 fit: $(CONFIG) $(VENV)/.installed $(DATA) ## Train configs/$EXP.yaml and test its best checkpoint; makes missing data first
-	$(BIN)/python -m projection fit --config $(CONFIG) $(ARGS)
+	launchers/with_args.sh launchers/local.sh fit --config $(CONFIG)
 
 .PHONY: data
 data: $(CONFIG) $(VENV)/.installed $(DATA) ## Make the data file of configs/$EXP.yaml
@@ -40,11 +49,34 @@ test: $(VENV)/.installed-dev ## Run all checks: ruff, mypy, pytest
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 $(ARGS)
+	launchers/with_args.sh $(BIN)/pytest -n 2
 
 .PHONY: benchmark
 benchmark: $(VENV)/.installed-dev data/benchmark_100hz data/benchmark_500hz ## Measure speed against its targets: runs/benchmarks/loading.{md,json}
-	$(BIN)/python -m tests.benchmarks --source data/benchmark_100hz --source_500 data/benchmark_500hz --path data/benchmark_100hz.h5 $(ARGS)
+	launchers/with_args.sh $(BIN)/python -m tests.benchmarks --source data/benchmark_100hz --source_500 data/benchmark_500hz --path data/benchmark_100hz.h5
+
+.PHONY: slurm slurm-status slurm-logs slurm-cancel slurm-resume
+slurm: ## Submit configs/$EXP.yaml to Slurm; EXP=a,b SEEDS=0,1 submits an array; see launchers/slurm/site.env.example
+	launchers/with_args.sh launchers/slurm/submit.sh
+
+slurm-status: ## List the trainings in Slurm's queue
+	launchers/slurm/jobs.sh status
+
+slurm-logs: ## Follow what job $JOB says
+	JOB=$(call quoted,$(JOB)) launchers/slurm/jobs.sh logs
+
+slurm-cancel: ## Cancel job $JOB
+	JOB=$(call quoted,$(JOB)) launchers/slurm/jobs.sh cancel
+
+slurm-resume: ## Submit job $JOB again (or one task of an array, 123_4): it continues in its run folder
+	JOB=$(call quoted,$(JOB)) launchers/slurm/jobs.sh resume
+
+.PHONY: image sif
+image: ## Build the container image with docker or podman
+	launchers/with_args.sh containers/build.sh
+
+sif: ## Build the Singularity image $CONTAINER, by default ~/projection_latest.sif
+	launchers/with_args.sh containers/build.sh --singularity
 
 .PHONY: tensorboard
 tensorboard: $(VENV)/.installed ## Show the learning curves of all runs

@@ -161,7 +161,8 @@ class ProjectionCLI(LightningCLI):
         folder = Path(given).resolve() if given else self._default_folder(config)
         if self.subcommand != "fit":
             return folder.parent / unused(folder.parent, folder.name)
-        if (folder / "config.yaml").exists() and config.ckpt_path not in ("last", "hpc"):
+        begun = (folder / "config.yaml").exists() and any((folder / "checkpoints").glob("*.ckpt"))
+        if begun and config.ckpt_path not in ("last", "hpc"):
             raise ProjectionError(
                 f"{folder} holds a run already. Continue it with `--ckpt_path last`, or choose another folder with "
                 "`--trainer.default_root_dir`."
@@ -247,8 +248,9 @@ def readable_errors() -> Iterator[None]:
         raise ProjectionError(f"The checkpoint is not one of the configured model:\n{details}") from error
 
 
-def _is_no_advertisement(record: logging.LogRecord) -> bool:
-    return "litlogger" not in record.getMessage()
+def _concerns_the_user(record: logging.LogRecord) -> bool:
+    # an advertisement, and what Lightning would do under Slurm if the launcher did not
+    return not any(words in record.getMessage() for words in ("litlogger", "auto-requeueing enabled"))
 
 
 def run_trainer(args: list[str] | None) -> None:
@@ -269,7 +271,8 @@ def run_trainer(args: list[str] | None) -> None:
     # `--ckpt_path last` in a new folder is how launchers start every run
     warnings.filterwarnings("ignore", message=".*(no last checkpoint available|exists and is not empty).*")
     defaults = {"default_config_files": [str(BASE_CONFIG)]}
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
+    for module in ("utilities.rank_zero", "trainer.connectors.signal_connector"):
+        logging.getLogger(f"lightning.pytorch.{module}").addFilter(_concerns_the_user)
     with shared_run_id(), readable_errors():
         ProjectionCLI(
             LightningModule,

@@ -16,6 +16,7 @@ from typing import Any
 from projection.errors import ProjectionError
 
 RUN_ID = "PROJECTION_RUN_ID"
+GIT_COMMIT = "PROJECTION_GIT_COMMIT"  # where the code is a copy without its history
 _PACKAGES = ("torch", "lightning", "jsonargparse", "torchmetrics", "numpy", "h5py", "wfdb")
 
 
@@ -188,6 +189,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _git_commit() -> str | None:
+    if os.environ.get(GIT_COMMIT):
+        return os.environ[GIT_COMMIT]
     folder = Path(__file__).parent
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Builds the image with docker or podman, or with --singularity the .sif with apptainer or singularity.
+#
+#   containers/build.sh [--name projection] [--tag latest] [--base IMAGE] [--torch cpu|cu128|...]
+#                       [--registry REGISTRY [--push]] [--singularity [--bootstrap docker]] [--dry-run]
+#                       [-- OPTIONS OF THE BUILDER ...]
+#
+# ENGINE chooses docker or podman; CONTAINER is the .sif to write (default ~/projection_latest.sif).
+# The image holds the working tree without what git ignores, and names its commit as its revision.
+set -euo pipefail
+
+home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+name=projection tag=latest base='' torch='' registry='' bootstrap='' push='' singularity='' dry_run='' options=()
+
+fail() {
+    echo "build: $*" >&2
+    exit 2
+}
+
+usage() {
+    sed -n '2,/^set/{s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
+}
+
+read_options() {
+    while (($#)); do
+        case $1 in
+        --name | --tag | --base | --torch | --registry | --bootstrap)
+            (($# > 1)) || fail "$1 needs a value"
+            printf -v "${1#--}" '%s' "$2"
+            shift
+            ;;
+        --push) push=1 ;;
+        --singularity) singularity=1 ;;
+        --dry-run) dry_run=1 ;;
+        --help) usage && exit ;;
+        --)
+            shift
+            options=("$@")
+            return
+            ;;
+        *) fail "unknown option $1; --help lists them" ;;
+        esac
+        shift
+    done
+}
+
+do_it() {
+    if [[ -n $dry_run ]]; then
+        printf '%q ' "$@" && echo
+    else
+        "$@"
+    fi
+}
+
+find_engine() {
+    local engine
+    for engine in "$@"; do
+        command -v "$engine" && return
+    done
+    [[ -n $dry_run ]] && echo "$1" && return
+    fail "there is no $(sed 's/ / and no /g' <<<"$*") on this machine"
+}
+
+build_image() {
+    local engine reference=${registry:+$registry/}$name:$tag
+    engine=${ENGINE:-$(find_engine docker podman)}
+    do_it "$engine" build --file containers/Dockerfile --tag "$reference" ${base:+--build-arg "BASE=$base"} \
+        ${torch:+--build-arg "TORCH_VARIANT=$torch"} --build-arg "REVISION=$revision" "${options[@]}" .
+    if [[ -n $push ]]; then do_it "$engine" push "$reference"; fi
+}
+
+build_sif() {
+    local engine target=${CONTAINER:-$HOME/${name}_$tag.sif}
+    engine=$(find_engine apptainer singularity)
+    # beside the target and renamed: a running job keeps the image that it began with
+    [[ -n $dry_run ]] || trap 'rm -rf "$context" "$target.partial"' EXIT
+    do_it "$engine" build --force ${bootstrap:+--build-arg "BOOTSTRAP=$bootstrap"} ${base:+--build-arg "BASE=$base"} \
+        ${torch:+--build-arg "TORCH_VARIANT=$torch"} --build-arg "REVISION=$revision" "${options[@]}" \
+        "$target.partial" containers/projection.def
+    do_it mv "$target.partial" "$target"
+    if [[ -n $push ]]; then do_it "$engine" push "$target" "oras://$registry/$name:$tag"; fi
+}
+
+read_options "$@"
+[[ -z $push || -n $registry ]] || fail "--push needs --registry, where to push to"
+revision=$(git -C "$home" describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null || echo unknown)
+if [[ -z $dry_run ]]; then
+    # a copy without data, runs, secrets: what git ignores gets into no image
+    context=$(mktemp -d)
+    trap 'rm -rf "$context"' EXIT
+    "$home/launchers/snapshot.sh" "$context/code.tar.gz"
+    tar --extract --gzip --file="$context/code.tar.gz" --directory="$context"
+    rm "$context/code.tar.gz"
+    cd "$context"
+fi
+if [[ -n $singularity ]]; then build_sif; else build_image; fi

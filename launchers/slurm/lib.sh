@@ -1,0 +1,59 @@
+# shellcheck shell=bash
+# What submit.sh, jobs.sh and pull_latest.sh share. It is sourced.
+
+home=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# every variable that a user may set, on the command line or in site.env
+options=(EXP SEEDS PARTITION ACCOUNT QOS TIME NODES GPUS CPUS MEM SBATCH_OPTIONS PARALLEL CODE CONTAINER VENV
+    DATA_PATH RUNS_PATH SCRATCH STAGE MAX_REQUEUES IMAGE_REGISTRY DRY_RUN)
+
+fail() {
+    echo "slurm: $*" >&2
+    exit 2
+}
+
+# What was given on the command line or in the environment wins over site.env.
+read_site() {
+    local given=() name
+    [[ -f $home/launchers/slurm/site.env ]] || return 0
+    for name in "${options[@]}"; do
+        if [[ -n ${!name:-} ]]; then given+=("$name=${!name}"); fi
+    done
+    # shellcheck disable=SC1091
+    source "$home/launchers/slurm/site.env"
+    for name in "${given[@]}"; do
+        printf -v "${name%%=*}" '%s' "${name#*=}"
+    done
+}
+
+need_slurm() {
+    command -v sbatch >/dev/null || fail "there is no sbatch on this machine; run this on a login node of your cluster"
+}
+
+check_job() {
+    [[ ${JOB:-} =~ ^[0-9]+(_[0-9]+)?$ ]] || fail "JOB is the number of a job, as in JOB=123 or JOB=123_4; found: ${JOB:-nothing}"
+}
+
+absolute() {
+    realpath --canonicalize-missing -- "$1"
+}
+
+# What a job needs to know; Slurm hands it on. Secrets stay where they are, in the environment.
+settings=(EXP SEEDS NODES GPUS CONTAINER VENV DATA_PATH DATA_FILES RUNS_PATH SCRATCH STAGE MAX_REQUEUES CODE_ARCHIVE
+    PROJECTION_GIT_COMMIT RUN_NAME)
+
+export_settings() {
+    local name
+    for name in "${settings[@]}"; do export "$name=${!name:-}"; done
+}
+
+# Submits train.sh of the code to run, by the command in `sbatch` and the `arguments` for the trainer; sets `job`.
+submit() {
+    local script=$checkout/launchers/slurm/train.sh said
+    said=$("${sbatch[@]}" --test-only "$script" "${arguments[@]}" 2>&1) ||
+        fail "Slurm refuses the job: $(tail -n 1 <<<"$said" | sed 's/^.*error: //')"
+    mkdir -p "$home/logs"
+    said=$("${sbatch[@]}" "$script" "${arguments[@]}" 2>&1) || fail "Slurm refuses the job: $(tail -n 1 <<<"$said")"
+    job=$(tail -n 1 <<<"${said%%;*}")
+    # for jobs.sh, to submit this job or one task of it again
+    declare -p sbatch arguments "${settings[@]}" >"$home/logs/projection_train_$job.sh"
+}

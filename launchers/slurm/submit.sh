@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Checks and submits a training, or an array of them, to Slurm. `make slurm` calls it.
+#
+#   EXP=exp GPUS=4 NODES=2 TIME=8:00:00 launchers/slurm/submit.sh --trainer.max_epochs 5
+#   EXP=a,b,c SEEDS=0,1,2 PARALLEL=4 launchers/slurm/submit.sh
+#
+# site.env.example beside this file lists the variables; DRY_RUN=1 prints what would be submitted.
+set -euo pipefail
+# shellcheck source=launchers/slurm/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+complete_options() {
+    read_site
+    EXP=${EXP:-demo} GPUS=${GPUS:-1} CONTAINER=${CONTAINER:-$HOME/projection_latest.sif} STAGE=${STAGE:-0}
+    [[ $CONTAINER == none ]] || CONTAINER=$(absolute "$CONTAINER")
+    VENV=$(absolute "${VENV:-$home/.venv}")
+    DATA_PATH=$(absolute "${DATA_PATH:-$home/data}")
+    RUNS_PATH=$(absolute "${RUNS_PATH:-$home/runs}")
+    SCRATCH=$(absolute "${SCRATCH:-/tmp}")
+}
+
+check_options() {
+    local name
+    [[ $EXP =~ ^[A-Za-z0-9_][A-Za-z0-9_./-]*(,[A-Za-z0-9_][A-Za-z0-9_./-]*)*$ && $EXP != *..* ]] ||
+        fail "EXP is an experiment, or several separated by commas, as in EXP=demo,exp; found: $EXP"
+    [[ ${SEEDS:-0} =~ ^[0-9]+(,[0-9]+)*$ ]] || fail "SEEDS are whole numbers separated by commas; found: $SEEDS"
+    for name in NODES GPUS CPUS PARALLEL MAX_REQUEUES; do
+        [[ ${!name:-1} =~ ^[0-9]+$ ]] || fail "$name is a whole number; found: ${!name}"
+    done
+    [[ $STAGE == [01] ]] || fail "STAGE is 0 or 1; found: $STAGE"
+}
+
+check_runtime() {
+    if [[ $CONTAINER == none ]]; then
+        [[ -x $VENV/bin/python ]] || fail "there is no virtual environment $VENV; \`make setup\` makes it, or set VENV"
+    else
+        [[ -r $CONTAINER ]] ||
+            fail "there is no image $CONTAINER; make it with \`make sif\`, fetch it with launchers/slurm/pull_latest.sh," \
+                "set CONTAINER to another, or CONTAINER=none to use the virtual environment"
+    fi
+    [[ -d $DATA_PATH ]] || fail "there is no data folder $DATA_PATH; \`make data EXP=${EXP%%,*}\` makes the data, or set DATA_PATH"
+}
+
+# The code as it is now, or at one commit, kept once for each state that was ever submitted.
+snapshot() {
+    mkdir -p "$RUNS_PATH/.code"
+    "$home/launchers/snapshot.sh" "$checkout.tar.gz" ${CODE:+"$CODE"}
+    CODE_ARCHIVE=$RUNS_PATH/.code/$(sha256sum <"$checkout.tar.gz" | cut -c 1-16).tar.gz
+    tar --extract --gzip --file="$checkout.tar.gz" --directory="$checkout"
+    [[ -f $checkout/launchers/slurm/node.sh ]] || fail "the commit CODE=$CODE is older than these launchers"
+    # beside the target first: a rename is all or nothing, also between two submissions
+    cp "$checkout.tar.gz" "$CODE_ARCHIVE.$$.partial"
+    mv "$CODE_ARCHIVE.$$.partial" "$CODE_ARCHIVE"
+    PROJECTION_GIT_COMMIT=$(git -C "$home" rev-parse --verify --quiet "${CODE:-HEAD}^{commit}" || echo unknown)
+    if [[ -z ${CODE:-} && -n $(git -C "$home" status --porcelain 2>/dev/null) ]]; then
+        PROJECTION_GIT_COMMIT+=-dirty
+    fi
+}
+
+resolved_config() {
+    local command=(launchers/singularity/run.sh)
+    [[ $CONTAINER != none ]] || command=("$VENV/bin/python" -m projection)
+    cd "$checkout"
+    WORKSPACE=$checkout "${command[@]}" fit --config "configs/$1.yaml" "${@:2}" --print_config
+}
+
+# The files that a resolved configuration names in data.init_args.path: one, or a list of them.
+data_files() {
+    sed -n '/^data:/,/^[^ ]/p' | sed -nE '/^    path:/,/^    [^ -]/{s/^    path: +(.+)$/\1/p; s/^    - (.+)$/\1/p}' |
+        sed -E "s/^'(.*)'$/\1/; s|^data/||"
+}
+
+check_experiment() {
+    local config file said
+    [[ -f $checkout/configs/$1.yaml ]] ||
+        fail "there is no configs/$1.yaml in the code to run${CODE:+ (commit $CODE)}; experiments: $(experiments)"
+    said=$(mktemp "$checkout.XXXX")
+    config=$(resolved_config "$@" 2>"$said") || fail "configs/$1.yaml is not accepted: $(grep . "$said" | tail -n 5)"
+    while IFS= read -r file; do
+        [[ $file == /* ]] || file=$DATA_PATH/$file
+        [[ -r $file ]] || fail "there is no data file $file, which configs/$1.yaml names; \`make data EXP=$1\` makes it, or set DATA_PATH"
+        [[ $file != "$DATA_PATH"/* ]] || DATA_FILES+=${file#"$DATA_PATH"/}$'\n'
+    done < <(data_files <<<"$config")
+}
+
+experiments() {
+    (cd "$checkout/configs" && find . -name '*.yaml' -not -path './presets/*' -not -name base.yaml | sed 's|^\./||; s|\.yaml$||' | sort | tr '\n' ' ')
+}
+
+check_experiments() {
+    local names name
+    DATA_FILES=
+    IFS=, read -r -a names <<<"$EXP"
+    for name in "${names[@]}"; do check_experiment "$name" "$@"; done
+    DATA_FILES=$(grep . <<<"$DATA_FILES" | sort -u || true)
+}
+
+# The defaults stand in train.sh; here is what was asked for.
+sbatch_options() {
+    local count
+    count=$(($(tr ',' '\n' <<<"$EXP" | wc -l) * $(tr ',' '\n' <<<"${SEEDS:-0}" | wc -l)))
+    sbatch=(sbatch --parsable --chdir="$home" --export=ALL ${PARTITION:+--partition="$PARTITION"}
+        ${ACCOUNT:+--account="$ACCOUNT"} ${QOS:+--qos="$QOS"} ${TIME:+--time="$TIME"} ${MEM:+--mem="$MEM"}
+        ${NODES:+--nodes="$NODES"} ${CPUS:+--cpus-per-task="$CPUS"} --gpus-per-node="$GPUS"
+        --ntasks-per-node=$((GPUS > 0 ? GPUS : 1)))
+    if ((count > 1)); then
+        sbatch+=(--array="0-$((count - 1))%${PARALLEL:-4}" --output=logs/projection_train_%A_%a.out
+            --error=logs/projection_train_%A_%a.err)
+    fi
+    local words
+    read -r -a words <<<"${SBATCH_OPTIONS:-}"
+    sbatch+=("${words[@]}")
+}
+
+main() {
+    complete_options
+    check_options
+    checkout=$(mktemp -d)
+    trap 'rm -rf "$checkout" "$checkout".*' EXIT
+    check_runtime
+    snapshot
+    check_experiments "$@"
+    sbatch_options
+    arguments=("$@")
+    export_settings
+    if [[ ${DRY_RUN:-} == 1 ]]; then
+        printf '%q ' "${sbatch[@]}" launchers/slurm/train.sh "$@" && echo
+        cat "$checkout/launchers/slurm/train.sh"
+        bash "$checkout/launchers/slurm/train.sh" "$@"
+        exit
+    fi
+    need_slurm
+    submit
+    echo "Submitted job $job: $EXP${SEEDS:+, seeds $SEEDS}, code $PROJECTION_GIT_COMMIT; results in $RUNS_PATH"
+    echo "make slurm-status; make slurm-logs JOB=$job; make slurm-cancel JOB=$job"
+}
+
+main "$@"

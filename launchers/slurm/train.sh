@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+#SBATCH --job-name=projection_train
+#SBATCH --partition=performance
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --gpus-per-node=1
+#SBATCH --cpus-per-task=4
+#SBATCH --mem=32G
+#SBATCH --time=1-05:00:00
+#SBATCH --output=logs/projection_train_%j.out
+#SBATCH --error=logs/projection_train_%j.err
+#SBATCH --open-mode=append
+#SBATCH --signal=B:USR1@120
+#SBATCH --requeue
+# Trains one experiment on the nodes of a Slurm allocation; submit.sh (`make slurm`) fills in its variables and submits
+# it. The code runs in a workspace of its own on each node's disk; results go to the run folder on shared storage.
+# Before the time is up, or when the job has to leave its nodes, the state is saved and the job waits for its next turn.
+set -euo pipefail
+
+job=${SLURM_JOB_ID:-JOB}
+name=${RUN_NAME:-${SLURM_ARRAY_JOB_ID:-$job}}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
+nodes=${SLURM_JOB_NUM_NODES:-${NODES:-1}}
+tasks=${SLURM_NTASKS_PER_NODE:-${GPUS:-1}}
+export WORKSPACE=${SCRATCH:-/tmp}/projection_$job
+export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-4}
+
+# An array has one task for each experiment and seed; seeds vary fastest.
+choose_experiment() {
+    local experiments seeds task=${SLURM_ARRAY_TASK_ID:-0}
+    IFS=, read -r -a experiments <<<"$EXP"
+    IFS=, read -r -a seeds <<<"${SEEDS:-}"
+    local each=$((${#seeds[@]} > 0 ? ${#seeds[@]} : 1))
+    experiment=${experiments[task / each]}
+    seed=${seeds[task % each]:-}
+    run_dir=$RUNS_PATH/$experiment/$name
+}
+
+# The allocation has the last word on nodes and devices, and a run that has begun continues.
+trainer_command() {
+    command=(fit --config "configs/$experiment.yaml" ${seed:+--seed_everything "$seed"} "$@"
+        --trainer.num_nodes "$nodes" --trainer.devices "$tasks" --trainer.default_root_dir "$run_dir")
+    if [[ " $* " != *" --ckpt_path"* || -e $run_dir/checkpoints/last.ckpt ]]; then
+        command+=(--ckpt_path last)
+    fi
+}
+
+# Always in the background: `exec`, so that signals reach srun.
+on_every_node() {
+    exec srun --overlap --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 --kill-on-bad-exit=0 --quiet "$@"
+}
+
+# `wait` ends early when a signal comes; the process may take its time.
+wait_for() {
+    local status
+    while true; do
+        status=0
+        wait "$1" || status=$?
+        kill -0 "$1" 2>/dev/null || return "$status"
+    done
+}
+
+# Slurm's own state tells a job that must leave its node from one that was cancelled or is already requeued.
+is_running() {
+    [[ $(squeue --noheader --jobs="$job" --format=%T 2>/dev/null) == RUNNING ]]
+}
+
+# The tasks save their state at SIGUSR1, which srun passes on; at a SIGTERM it would kill them.
+on_signal() {
+    told=$1
+    if [[ -n $step ]]; then kill -s USR1 "$step" 2>/dev/null || true; fi
+}
+
+# Runs a step that gets the signals of the job.
+as_step() {
+    "$@" &
+    step=$!
+    local status=0
+    wait_for "$step" || status=$?
+    step=
+    return "$status"
+}
+
+train() {
+    as_step srun --overlap --nodes="$nodes" --ntasks=$((nodes * tasks)) --ntasks-per-node="$tasks" \
+        --cpus-per-task="$OMP_NUM_THREADS" --kill-on-bad-exit=1 "$WORKSPACE/launchers/slurm/node.sh" run "${command[@]}"
+}
+
+keep_workspace() {
+    on_every_node bash -c "$node_script" node.sh hold &
+    holder=$!
+    trap release_workspace EXIT
+}
+
+release_workspace() {
+    trap '' TERM USR1
+    kill -s USR2 "$holder" 2>/dev/null || true
+    wait "$holder" || true
+}
+
+requeue() {
+    local attempt=${SLURM_RESTART_COUNT:-0} most=${MAX_REQUEUES:-10}
+    if ((attempt >= most)); then
+        echo "Job $name was requeued $attempt times (MAX_REQUEUES=$most); its state is in $run_dir/checkpoints." \
+            "\`make slurm-resume JOB=$name\` goes on." >&2
+        return 1
+    fi
+    echo "Requeued after ${told:-USR1} (attempt $((attempt + 1)) of at most $((most + 1))); the run continues in $run_dir."
+    scontrol requeue "$job"
+}
+
+choose_experiment
+trainer_command "$@"
+if [[ ${DRY_RUN:-} == 1 ]]; then
+    printf '%q ' srun --nodes="$nodes" --ntasks-per-node="$tasks" python -m projection "${command[@]}" && echo
+    exit
+fi
+
+told=''
+step=''
+trap 'on_signal USR1' USR1
+trap 'on_signal TERM' TERM
+echo "Job $name, attempt $((${SLURM_RESTART_COUNT:-0} + 1)), on $SLURM_JOB_NODELIST: $nodes x $tasks tasks," \
+    "code $PROJECTION_GIT_COMMIT, results in $run_dir"
+mkdir -p "$run_dir"
+cp "$CODE_ARCHIVE" "$run_dir/code.tar.gz"
+node_script=$(tar --extract --gzip --to-stdout --file="$CODE_ARCHIVE" launchers/slurm/node.sh)
+keep_workspace
+status=0
+as_step on_every_node bash -c "$node_script" node.sh prepare || status=$?
+if [[ -z $told && $status == 0 ]]; then
+    train || status=$?
+fi
+release_workspace
+trap - EXIT
+# 138: the training ended at a SIGUSR1 that went past this script
+if [[ $status != 0 && (-n $told || $status == 138) ]] && is_running; then
+    requeue && exit
+fi
+exit "$status"

@@ -1,0 +1,189 @@
+"""A real Slurm cluster of two nodes, on this machine alone."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+_TOOLS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "setpriv")
+
+# GPUs are device files that lead nowhere: Slurm hands them out, and PyTorch finds none
+_CONFIGURATION = """\
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+AuthType=auth/munge
+AuthInfo=socket={base}/run/munge.socket
+CredType=cred/munge
+SlurmUser=root
+SlurmdUser=root
+SlurmctldPort={ports[0]}
+StateSaveLocation={base}/state
+SlurmdSpoolDir={base}/spool/%n
+SlurmctldPidFile={base}/run/slurmctld.pid
+SlurmdPidFile={base}/run/slurmd-%n.pid
+SlurmctldLogFile={base}/log/slurmctld.log
+SlurmdLogFile={base}/log/slurmd-%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0
+MpiDefault=none
+SwitchType=switch/none
+ReturnToService=2
+JobRequeue=1
+KillWait=10
+GresTypes=gpu
+SlurmdParameters=config_overrides
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} {node}
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} {node}
+PartitionName=performance Nodes=n[1-2] Default=YES MaxTime=1-12 DefaultTime=00:10:00 State=UP
+"""
+_NODE = "CPUs=16 Boards=1 SocketsPerBoard=1 CoresPerSocket=16 ThreadsPerCore=1 RealMemory=40000 Gres=gpu:2"
+
+
+class Cluster:
+    """Slurm's daemons, and how to speak to them.
+
+    Args:
+        base: A folder that all nodes see and the munge user may enter.
+    """
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        # n1 and n2 are no host names, so ranks would not find the first of them by name
+        self.environment = {"SLURM_CONF": str(base / "slurm.conf"), "MASTER_ADDR": "127.0.0.1"}
+
+    def ask(self, *command: str) -> str:
+        """Run a Slurm command."""
+        environment = {**os.environ, **self.environment}
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+    def state(self, job: str) -> str:
+        """Give a job's state, such as RUNNING."""
+        fields = self.ask("scontrol", "--oneliner", "show", "job", job).split()
+        return next(field.removeprefix("JobState=") for field in fields if field.startswith("JobState="))
+
+    def started(self, job: str) -> bool:
+        """Tell whether a job has begun; one that was requeued would wait for two minutes, and is started at once."""
+        if self.state(job) != "PENDING":
+            return True
+        self.ask("scontrol", "update", f"jobid={job}", "StartTime=now")
+        return False
+
+    def wait(self, job: str, *states: str, seconds: float = 120) -> str:
+        """Wait until a job is in one of some states."""
+        end = time.monotonic() + seconds
+        while not self.started(job) or (state := self.state(job)) not in states:
+            if time.monotonic() > end:
+                raise TimeoutError(self.ask("scontrol", "show", "job", job))
+            time.sleep(0.2)
+        return state
+
+    def queue(self) -> str:
+        """Give the queue."""
+        return self.ask("squeue", "--noheader")
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _configure(base: Path) -> None:
+    for folder in ("run", "log", "state", "spool/n1", "spool/n2", "munge"):
+        (base / folder).mkdir(parents=True)
+    base.chmod(0o755)
+    for owned in ("munge", "run", "log"):
+        shutil.chown(base / owned, "munge", "munge")
+    key = base / "munge" / "key"
+    key.write_bytes(os.urandom(1024))
+    key.chmod(0o400)
+    shutil.chown(key, "munge", "munge")
+    for number in (0, 1):
+        os.mknod(base / f"gpu{number}", 0o666 | 0o020000, os.makedev(1, 3))
+    (base / "gres.conf").write_text(f"NodeName=n[1-2] Name=gpu File={base}/gpu[0-1]\n")
+    text = _CONFIGURATION.format(host=socket.gethostname(), base=base, ports=_free_ports(3), node=_NODE)
+    (base / "slurm.conf").write_text(text)
+
+
+@contextmanager
+def _daemon(*command: str) -> Iterator[None]:
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _munge(base: Path) -> list[str]:
+    files = {"socket": "run/munge.socket", "pid-file": "run/munge.pid", "log-file": "log/munge.log"}
+    files |= {"seed-file": "munge/seed", "key-file": "munge/key"}
+    options = [f"--{name}={base / file}" for name, file in files.items()]
+    return [
+        "setpriv",
+        "--reuid=munge",
+        "--regid=munge",
+        "--clear-groups",
+        "munged",
+        "--foreground",
+        "--force",
+        *options,
+    ]
+
+
+@contextmanager
+def running_cluster() -> Iterator[Cluster]:
+    """Start a cluster, and end it.
+
+    Yields:
+        The cluster.
+    """
+    missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
+    if missing or os.getuid() != 0:
+        pytest.skip(f"no Slurm here: {'missing ' + ', '.join(missing) if missing else 'its daemons need root'}")
+    base = Path(tempfile.mkdtemp(prefix="slurm-", dir="/var/tmp"))
+    try:
+        _configure(base)
+        cluster = Cluster(base)
+        with ExitStack() as daemons:
+            daemons.enter_context(_daemon(*_munge(base)))
+            configuration = str(base / "slurm.conf")
+            _wait_until(lambda: (base / "run" / "munge.socket").exists())
+            daemons.enter_context(_daemon("slurmctld", "-D", "-f", configuration))
+            for node in ("n1", "n2"):
+                daemons.enter_context(_daemon("slurmd", "-D", "-f", configuration, "-N", node))
+            _wait_until(lambda: cluster.ask("sinfo", "--noheader", "--format=%T %D").strip() == "idle 2")
+            yield cluster
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def _wait_until(ready: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            if ready():
+                return
+        except subprocess.CalledProcessError:
+            pass
+        if time.monotonic() > end:
+            raise TimeoutError("the cluster did not start")
+        time.sleep(0.1)

@@ -1,0 +1,108 @@
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.engines.cluster import Cluster, running_cluster
+
+# the demo in a second, and without dropout, so that an interrupted run can be compared bit by bit
+_TINY = """\
+# Goal: run in a test.
+trainer: {{max_epochs: {epochs}, accelerator: cpu, enable_progress_bar: false, log_every_n_steps: 4}}
+data:
+  init_args: {{path: data/corpus.h5, task: superdiagnostic, batch_size: {batch_size}}}
+model:
+  class_path: projection.tasks.ClassificationTask
+  init_args:
+    net: {{class_path: projection.models.CNN1d, init_args: {{widths: [4, 8], dropout: 0.0}}}}
+    optimizer: {{class_path: torch.optim.AdamW, init_args: {{lr: 0.01}}}}
+    window: 2.5
+"""
+_CONFIGS = {"tiny": (2, 32), "other": (1, 32), "third/deep": (1, 16), "long": (150, 8)}
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    with running_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def home(corpus_file: Path) -> Iterator[Path]:
+    """A user's checkout with experiments of their own, on a disk that all nodes see."""
+    home = Path(tempfile.mkdtemp(prefix="projection-", dir="/var/tmp"))
+    try:
+        subprocess.run([ROOT / "launchers" / "snapshot.sh", home / "code.tar.gz"], check=True)
+        subprocess.run(["tar", "-xzf", home / "code.tar.gz", "-C", home], check=True)
+        (home / "code.tar.gz").unlink()
+        for name, (epochs, batch_size) in _CONFIGS.items():
+            config = home / "configs" / f"{name}.yaml"
+            config.parent.mkdir(exist_ok=True)
+            config.write_text(_TINY.format(epochs=epochs, batch_size=batch_size))
+        (home / "data").mkdir()
+        shutil.copy(corpus_file, home / "data" / "corpus.h5")
+        identity = ["-c", "user.name=A User", "-c", "user.email=user@example.org"]
+        for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "Mine"]):
+            subprocess.run(["git", *command], cwd=home, check=True)
+        yield home
+    finally:
+        shutil.rmtree(home)
+
+
+class User:
+    """Someone on the login node.
+
+    Args:
+        home: The checkout.
+        environment: What the login shell exports.
+    """
+
+    def __init__(self, home: Path, environment: dict[str, str]) -> None:
+        self.home = home
+        self.environment = environment
+
+    def make(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a make target."""
+        return subprocess.run(
+            ["make", "--no-print-directory", *words],
+            cwd=self.home,
+            env={**os.environ, **self.environment, **variables},
+            capture_output=True,
+            text=True,
+        )
+
+    def submit(self, *words: str, **variables: str) -> str:
+        """Run `make slurm`, and give the number of the job."""
+        done = self.make("slurm", *words, **variables)
+        assert done.returncode == 0, done.stderr
+        found = re.search(r"Submitted job (\d+)", done.stdout)
+        assert found, done.stdout
+        return found[1]
+
+    def log(self, job: str, kind: str = "out") -> str:
+        """Read what a job said."""
+        return (self.home / "logs" / f"projection_train_{job}.{kind}").read_text()
+
+
+@pytest.fixture
+def user(home: Path, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+    # small jobs, in the environment that runs the tests
+    options = {"CONTAINER": "none", "VENV": sys.prefix, "MEM": "2G", "CPUS": "1", "TIME": "30"}
+    scratch = Path(tempfile.mkdtemp(prefix="disk-", dir="/var/tmp"))
+    runs = Path(tempfile.mkdtemp(prefix="runs-", dir="/var/tmp"))
+    places = {"SCRATCH": str(scratch), "RUNS_PATH": str(runs)}
+    user = User(home, {**cluster.environment, **options, **places, "WANDB_MODE": "offline"})
+    try:
+        yield user
+        left = list(scratch.iterdir())
+    finally:
+        for folder in (scratch, runs):
+            shutil.rmtree(folder, ignore_errors=True)
+    assert not left, "the workspace stayed behind"
