@@ -58,7 +58,7 @@ find_engine() {
         command -v "$engine" && return
     done
     [[ -n $dry_run ]] && echo "$1" && return
-    fail "there is no $(sed 's/ / and no /g' <<<"$*") on this machine"
+    fail "there is neither of these on this machine: $*"
 }
 
 build_image() {

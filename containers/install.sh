@@ -1,11 +1,11 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # The steps of building an image, which Dockerfile and projection.def share. Runs inside the image.
 #
 #   install.sh dependencies   Python and the pinned packages of pyproject.toml, beside this script's parent folder
 #   install.sh project        projection itself, from /opt/projection
-set -eu
+set -euo pipefail
 
-source=$(cd "$(dirname "$0")/.." && pwd)
+source=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # A CUDA image has no Python; a Python image has its own.
 install_python() {

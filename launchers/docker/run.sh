@@ -39,8 +39,8 @@ runs=$(realpath --canonicalize-missing "${RUNS_PATH:-$workspace/runs}")
 mkdir -p "$runs"
 
 # as the caller, so that results belong to them; signals reach Python through a small init
-command=("$engine" run --rm --init --ipc=host --user "$(id -u):$(id -g)" --workdir /workspace
-    --volume "$workspace:/workspace" --volume "$data:/workspace/data:ro" --volume "$runs:/workspace/runs")
+command=("$engine" run --rm --init --ipc=host --user "$(id -u):$(id -g)" --workdir /workspace)
+command+=(--volume "$workspace:/workspace" --volume "$data:/workspace/data:ro" --volume "$runs:/workspace/runs")
 pass_environment
 add_gpus
 read -r -a more <<<"${ENGINE_OPTIONS:-}"

@@ -6,7 +6,7 @@
 # CONTAINER  the image (default ~/projection_latest.sif)
 # WORKSPACE  the code to run, bound to /workspace (default: this repository)
 # DATA_PATH  the folder of the HDF5 files, bound read-only to /workspace/data (default: WORKSPACE/data)
-# RUNS_PATH  where run folders are kept, bound under its own name (default: WORKSPACE/runs)
+# RUNS_PATH  where run folders are kept, bound under its own name and to /workspace/runs (default: WORKSPACE/runs)
 # DRY_RUN=1  prints the command
 set -euo pipefail
 
@@ -47,10 +47,10 @@ workspace=$(realpath "${WORKSPACE:-$(dirname "${BASH_SOURCE[0]}")/../..}")
 data=$(realpath "${DATA_PATH:-$workspace/data}")
 [[ -d $data ]] || fail "there is no data folder $data; set DATA_PATH"
 runs=$(realpath --canonicalize-missing "${RUNS_PATH:-$workspace/runs}")
-mkdir -p "$runs" "$workspace/data"
+mkdir -p "$runs" "$workspace/data" "$workspace/runs"
 
 command=("$engine" exec --cleanenv --pwd /workspace --bind "$workspace:/workspace"
-    --bind "$data:/workspace/data:ro" --bind "$runs:$runs")
+    --bind "$data:/workspace/data:ro" --bind "$runs:$runs" --bind "$runs:/workspace/runs")
 if has_gpus; then command+=(--nv); fi
 command+=("$image" python -m projection "$@")
 if [[ ${DRY_RUN:-} == 1 ]]; then

@@ -37,6 +37,9 @@ absolute() {
     realpath --canonicalize-missing -- "$1"
 }
 
+# what submit.sh and jobs.sh fill in: the code to run, the command, and what goes to the trainer
+checkout='' sbatch=() arguments=()
+
 # What a job needs to know; Slurm hands it on. Secrets stay where they are, in the environment.
 settings=(EXP SEEDS NODES GPUS CONTAINER VENV DATA_PATH DATA_FILES RUNS_PATH SCRATCH STAGE MAX_REQUEUES CODE_ARCHIVE
     PROJECTION_GIT_COMMIT RUN_NAME)
@@ -46,7 +49,7 @@ export_settings() {
     for name in "${settings[@]}"; do export "$name=${!name:-}"; done
 }
 
-# Submits train.sh of the code to run, by the command in `sbatch` and the `arguments` for the trainer; sets `job`.
+# Submits train.sh of the code to run; sets `job`.
 submit() {
     local script=$checkout/launchers/slurm/train.sh said
     said=$("${sbatch[@]}" --test-only "$script" "${arguments[@]}" 2>&1) ||

@@ -65,6 +65,7 @@ is_running() {
 }
 
 # The tasks save their state at SIGUSR1, which srun passes on; at a SIGTERM it would kill them.
+# shellcheck disable=SC2329
 on_signal() {
     told=$1
     if [[ -n $step ]]; then kill -s USR1 "$step" 2>/dev/null || true; fi
@@ -105,7 +106,10 @@ requeue() {
         return 1
     fi
     echo "Requeued after ${told:-USR1} (attempt $((attempt + 1)) of at most $((most + 1))); the run continues in $run_dir."
-    scontrol requeue "$job"
+    trap - TERM USR1
+    scontrol requeue "$job" || return 1
+    # Slurm ends this script; one that ended by itself would complete the job
+    sleep 300
 }
 
 choose_experiment
@@ -134,6 +138,6 @@ release_workspace
 trap - EXIT
 # 138: the training ended at a SIGUSR1 that went past this script
 if [[ $status != 0 && (-n $told || $status == 138) ]] && is_running; then
-    requeue && exit
+    requeue
 fi
 exit "$status"

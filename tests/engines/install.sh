@@ -87,7 +87,7 @@ make_root_file_system() {
     debootstrap --variant=minbase --include=python3,python3-venv,python3-pip,ca-certificates \
         "$(. /etc/os-release && echo "$VERSION_CODENAME")" "$root" "$(mirror)" >"$engines/debootstrap.log"
     # devices cannot be unpacked by everyone, and nobody reads manuals here
-    rm -rf "$root"/dev/* "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}/*
+    rm -rf "${root:?}"/{dev,var/cache/apt,var/lib/apt/lists,usr/share/{doc,man,locale}}/*
     tar --directory="$root" --create --file="$root.tar" .
     mv "$root.tar" "$engines/rootfs.tar"
     rm -rf "$root"

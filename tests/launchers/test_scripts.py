@@ -1,0 +1,141 @@
+"""What every script owes its reader, and what reaches the command that it ends in."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import ROOT
+
+TOOLS = Path(sys.prefix) / "bin"
+SCRIPTS = sorted([*ROOT.glob("launchers/**/*.sh"), *ROOT.glob("containers/*.sh"), *ROOT.glob("tests/engines/*.sh")])
+NASTY = [
+    "--a=b",
+    "two words",
+    "",
+    "it's",
+    '"',
+    "$(touch pwned)",
+    "`touch pwned`",
+    "; touch pwned",
+    '{"a": [1, "b c"]}',
+    "*",
+]
+NASTY += ["a\nb", "\\", "--", "-x", "é ☃", "$HOME", "{a,b}", "~"]
+# a stand-in for python, apptainer or podman that shows its arguments
+SHOW = '#!/bin/sh\n[ "$1" = --list-gpus ] && exit 1\nprintf "%s\\0" "$@"\n'
+
+
+def test_shellcheck_and_shfmt_are_content() -> None:
+    files = [str(script.relative_to(ROOT)) for script in SCRIPTS]
+    files.append(".ci/run")
+    checked = subprocess.run([TOOLS / "shellcheck", "-x", *files], cwd=ROOT, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+    formatted = subprocess.run([TOOLS / "shfmt", "-i", "4", "-d", *files], cwd=ROOT, capture_output=True, text=True)
+    assert formatted.returncode == 0, formatted.stdout
+
+
+def test_hadolint_is_content() -> None:
+    checked = subprocess.run([TOOLS / "hadolint", *ROOT.glob("containers/*ockerfile")], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_scripts_stop_at_the_first_error(script: Path) -> None:
+    if "It is sourced" in script.read_text():
+        return
+    assert "\nset -euo pipefail\n" in script.read_text()
+    assert os.access(script, os.X_OK)
+
+
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("stand-ins")
+    (folder / "bin").mkdir()
+    (folder / "data").mkdir()
+    (folder / "image.sif").touch()
+    for name in ("python", "apptainer", "podman", "nvidia-smi"):
+        (folder / "bin" / name).write_text(SHOW)
+        (folder / "bin" / name).chmod(0o755)
+    places = {"VENV": folder, "DATA_PATH": folder / "data", "RUNS_PATH": folder / "runs", "WORKSPACE": folder}
+    environment = {"PATH": f"{folder / 'bin'}:/usr/bin:/bin", "HOME": str(folder), "ENGINE": "podman"}
+    return environment | {"CONTAINER": str(folder / "image.sif")} | {name: str(path) for name, path in places.items()}
+
+
+@pytest.mark.parametrize("launcher", ["local.sh", "singularity/run.sh", "docker/run.sh"])
+@given(arguments=st.lists(st.sampled_from(NASTY) | st.text(st.characters(exclude_characters="\0", codec="utf-8"))))
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_arguments_arrive_as_they_are(stand_ins: dict[str, str], launcher: str, arguments: list[str]) -> None:
+    command = [ROOT / "launchers" / launcher, "fit", *arguments]
+    done = subprocess.run(command, env=stand_ins, check=True, capture_output=True)
+    found = done.stdout.decode().split("\0")[:-1]
+    assert found[-1 - len(arguments) :] == ["fit", *arguments]
+
+
+@given(arguments=st.lists(st.sampled_from([word for word in NASTY if word not in ("a\nb",)]), min_size=1))
+@settings(max_examples=25)
+def test_words_are_split_as_a_shell_splits_them_and_never_executed(arguments: list[str]) -> None:
+    command = [ROOT / "launchers" / "with_args.sh", "printf", "%s\\0"]
+    text = " ".join(shlex.quote(word) for word in arguments)
+    done = subprocess.run(command, env={**os.environ, "ARGS": text}, check=True, capture_output=True, text=True)
+    assert done.stdout.split("\0")[:-1] == arguments
+
+
+@pytest.mark.parametrize("name", ["EXP", "ARGS", "PARTITION"])
+def test_make_executes_nothing_that_a_user_gives(tmp_path: Path, name: str) -> None:
+    for value in ("$(shell touch {})", "`touch {}`", "; touch {}", "$(touch {})", "' touch {} '", "x\ntouch {}"):
+        witness = tmp_path / "pwned"
+        command = ["make", "--no-print-directory", "fit", f"{name}={value.format(witness)}", f"VENV={tmp_path}"]
+        # nothing of the virtual environment is there: the recipe fails after all expansion
+        subprocess.run([*command, "PYTHON=false"], cwd=ROOT, capture_output=True)
+        assert not witness.exists(), value
+
+
+def test_secrets_go_in_by_the_environment_and_strangers_stay_out(stand_ins: dict[str, str]) -> None:
+    engine = Path(stand_ins["CONTAINER"]).parent / "bin" / "apptainer"
+    engine.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$HOME/arguments"\nenv > "$HOME/environment"\n')
+    secrets = {"WANDB_API_KEY": "s3cret", "https_proxy": "http://proxy", "PYTHONPATH": "/mine", "SLURM_PROCID": "1"}
+    try:
+        command = [ROOT / "launchers" / "singularity" / "run.sh", "fit"]
+        subprocess.run(command, env=stand_ins | secrets, check=True)
+    finally:
+        engine.write_text(SHOW)
+    arguments, environment = ((Path(stand_ins["HOME"]) / name).read_text() for name in ("arguments", "environment"))
+    assert "s3cret" not in arguments
+    assert "--cleanenv" in arguments
+    for passed in ("WANDB_API_KEY=s3cret", "https_proxy=http://proxy", "SLURM_PROCID=1", "PYTHONNOUSERSITE=1"):
+        assert f"APPTAINERENV_{passed}\n" in environment
+        assert f"SINGULARITYENV_{passed}\n" in environment
+    assert "ENV_PYTHONPATH" not in environment
+
+
+@pytest.mark.parametrize(
+    ("launcher", "missing", "told"),
+    [
+        ("singularity/run.sh", "CONTAINER", "there is no image"),
+        ("singularity/run.sh", "DATA_PATH", "there is no data folder"),
+        ("docker/run.sh", "DATA_PATH", "there is no data folder"),
+        ("local.sh", "VENV", "make setup"),
+    ],
+)
+def test_what_is_missing_is_named(stand_ins: dict[str, str], launcher: str, missing: str, told: str) -> None:
+    environment = stand_ins | {missing: "/nowhere"}
+    done = subprocess.run([ROOT / "launchers" / launcher, "fit"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_several_gpus_go_through_torchrun(stand_ins: dict[str, str]) -> None:
+    environment = stand_ins | {"GPUS": "4", "DRY_RUN": "1"}
+    command = [ROOT / "launchers" / "local.sh", "fit", "--config", "a b.yaml"]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    words = shlex.split(done.stdout)
+    assert words[1:3] == ["-m", "torch.distributed.run"]
+    assert words[words.index("--nproc-per-node") + 1] == "4"
+    assert words[-5:] == ["fit", "--config", "a b.yaml", "--trainer.devices", "4"]
