@@ -70,7 +70,7 @@ build_image() {
 }
 
 build_sif() {
-    local engine target=${CONTAINER:-$HOME/${name}_$tag.sif}
+    local engine
     engine=$(find_engine apptainer singularity)
     # beside the target and renamed: a running job keeps the image that it began with
     [[ -n $dry_run ]] || trap 'rm -rf "$context" "$target.partial"' EXIT
@@ -82,6 +82,7 @@ build_sif() {
 }
 
 read_options "$@"
+target=${CONTAINER:-$HOME/${name}_$tag.sif}
 [[ -z $push || -n $registry ]] || fail "--push needs --registry, where to push to"
 revision=$(git -C "$home" describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null || echo unknown)
 if [[ -z $dry_run ]]; then

@@ -7,6 +7,8 @@
 #   node.sh run ARG...  run projection
 set -euo pipefail
 
+attempt=${SLURM_RESTART_COUNT:-0}
+
 fail() {
     echo "projection on ${SLURMD_NODENAME:-$(hostname)}: $*" >&2
     exit 1
@@ -14,12 +16,17 @@ fail() {
 
 # Waits for this job's other processes on the node, which may still be saving their state.
 clean() {
+    # the batch script tells again what Slurm told already
+    trap '' TERM USR2
     flock --exclusive --timeout 20 "$WORKSPACE.lock" true || true
+    exec 7<>"$WORKSPACE.prepare"
+    flock 7
+    # after a node failure the job may be here again before its first attempt has gone
+    [[ $(cat "$WORKSPACE.prepare") =~ ^("$attempt"|)$ ]] || return 0
     rm -rf "$WORKSPACE" "$WORKSPACE.lock" "$WORKSPACE.prepare"
 }
 
 hold() {
-    touch "$WORKSPACE.lock"
     trap '' USR1
     trap clean EXIT
     trap 'exit 0' TERM USR2
@@ -62,12 +69,13 @@ needed_megabytes() {
     echo $(((code + data) / 1000000 + 2))
 }
 
-# Where several tasks share one disk, the first one prepares it. An earlier attempt's remains are cleared away.
+# Where several nodes share one disk, the first one prepares it. An earlier attempt's remains are cleared away.
 prepare() {
-    local attempt=${SLURM_RESTART_COUNT:-0}
-    exec 7>"$WORKSPACE.prepare"
+    exec 7<>"$WORKSPACE.prepare"
     flock 7
     [[ $(cat "$WORKSPACE/.attempt" 2>/dev/null) == "$attempt" ]] && return
+    echo "$attempt" >"$WORKSPACE.prepare"
+    touch "$WORKSPACE.lock"
     rm -rf "$WORKSPACE"
     check_room "$(needed_megabytes)"
     mkdir "$WORKSPACE"

@@ -75,10 +75,16 @@ class Cluster:
         return next(field.removeprefix("JobState=") for field in fields if field.startswith("JobState="))
 
     def started(self, job: str) -> bool:
-        """Tell whether a job has begun; one that was requeued would wait for two minutes, and is started at once."""
+        """Tell whether a job has begun; one that was requeued would wait for two minutes, and is started sooner."""
         if self.state(job) != "PENDING":
             return True
-        self.ask("scontrol", "update", f"jobid={job}", "StartTime=now")
+        # a node refuses a job that it has not quite ended, or ended within the same second
+        if subprocess.run(["pgrep", "-f", rf"^slurmstepd: \[{job}\."], stdout=subprocess.DEVNULL).returncode == 0:
+            return False
+        time.sleep(1.5)
+        for command in (["release", job], ["update", f"jobid={job}", "StartTime=now"]):
+            # meanwhile it may have started by itself
+            subprocess.run(["scontrol", *command], env={**os.environ, **self.environment}, capture_output=True)
         return False
 
     def wait(self, job: str, *states: str, seconds: float = 120) -> str:
@@ -93,6 +99,13 @@ class Cluster:
     def queue(self) -> str:
         """Give the queue."""
         return self.ask("squeue", "--noheader")
+
+    def clear(self) -> None:
+        """Bring back lost nodes, cancel what is in the queue, and wait until it is gone."""
+        for node in self.ask("sinfo", "--noheader", "--Node", "--states=down", "--format=%N").split():
+            self.ask("scontrol", "update", f"NodeName={node}", "State=RESUME")
+        self.ask("scancel", "--user=root")
+        _wait_until(lambda: not self.queue(), 90)
 
 
 def _free_ports(count: int) -> list[int]:
@@ -185,5 +198,5 @@ def _wait_until(ready: Callable[[], bool], seconds: float = 30) -> None:
         except subprocess.CalledProcessError:
             pass
         if time.monotonic() > end:
-            raise TimeoutError("the cluster did not start")
+            raise TimeoutError("the cluster does not answer as expected")
         time.sleep(0.1)

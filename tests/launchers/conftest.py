@@ -101,6 +101,7 @@ def user(home: Path, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory)
     user = User(home, {**cluster.environment, **options, **places, "WANDB_MODE": "offline"})
     try:
         yield user
+        cluster.clear()
         left = list(scratch.iterdir())
     finally:
         for folder in (scratch, runs):

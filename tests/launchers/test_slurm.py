@@ -103,7 +103,6 @@ def told_to_leave(cluster: Cluster, job: str) -> None:
 def lost(cluster: Cluster, job: str) -> None:
     (node,) = cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%N").split()
     cluster.ask("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
-    cluster.ask("scontrol", "update", f"NodeName={node}", "State=RESUME")
 
 
 @pytest.mark.parametrize("interrupt", [requeued, warned_by_the_time_limit, signalled, told_to_leave, lost])
