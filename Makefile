@@ -57,19 +57,19 @@ benchmark: $(VENV)/.installed-dev data/benchmark_100hz data/benchmark_500hz ## M
 
 .PHONY: slurm slurm-status slurm-logs slurm-cancel slurm-resume
 slurm: ## Submit configs/$EXP.yaml to Slurm; EXP=a,b SEEDS=0,1 submits an array; see launchers/slurm/site.env.example
-	launchers/with_args.sh launchers/slurm/submit.sh
+	@launchers/with_args.sh launchers/slurm/submit.sh
 
 slurm-status: ## List the trainings in Slurm's queue
-	launchers/slurm/jobs.sh status
+	@launchers/slurm/jobs.sh status
 
 slurm-logs: ## Follow what job $JOB says
-	JOB=$(call quoted,$(JOB)) launchers/slurm/jobs.sh logs
+	@JOB=$(call quoted,$(JOB)) launchers/slurm/jobs.sh logs
 
 slurm-cancel: ## Cancel job $JOB
-	JOB=$(call quoted,$(JOB)) launchers/slurm/jobs.sh cancel
+	@JOB=$(call quoted,$(JOB)) launchers/slurm/jobs.sh cancel
 
 slurm-resume: ## Submit job $JOB again (or one task of an array, 123_4): it continues in its run folder
-	JOB=$(call quoted,$(JOB)) launchers/slurm/jobs.sh resume
+	@JOB=$(call quoted,$(JOB)) launchers/slurm/jobs.sh resume
 
 .PHONY: image sif
 image: ## Build the container image with docker or podman

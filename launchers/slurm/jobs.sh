@@ -49,6 +49,7 @@ resume() {
     trap 'rm -rf "$checkout"' EXIT
     tar --extract --gzip --file="$CODE_ARCHIVE" --directory="$checkout"
     export_settings
+    test_submission
     submit
     echo "Submitted job $before again, as job $job: it continues in the same run folder."
 }

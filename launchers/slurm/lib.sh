@@ -49,11 +49,16 @@ export_settings() {
     for name in "${settings[@]}"; do export "$name=${!name:-}"; done
 }
 
+# Asks Slurm whether it would take the job.
+test_submission() {
+    local said
+    said=$("${sbatch[@]}" --test-only "$checkout/launchers/slurm/train.sh" "${arguments[@]}" 2>&1) ||
+        fail "Slurm refuses the job: $(grep error: <<<"$said" | head -n 1 | sed 's/^.*error: //')"
+}
+
 # Submits train.sh of the code to run; sets `job`.
 submit() {
-    local script=$checkout/launchers/slurm/train.sh said
-    said=$("${sbatch[@]}" --test-only "$script" "${arguments[@]}" 2>&1) ||
-        fail "Slurm refuses the job: $(tail -n 1 <<<"$said" | sed 's/^.*error: //')"
+    local said script=$checkout/launchers/slurm/train.sh
     mkdir -p "$home/logs"
     said=$("${sbatch[@]}" "$script" "${arguments[@]}" 2>&1) || fail "Slurm refuses the job: $(tail -n 1 <<<"$said")"
     job=$(tail -n 1 <<<"${said%%;*}")

@@ -45,10 +45,9 @@ copy_proved() {
 
 check_room() {
     local needed=$1 available
-    available=$(df --output=avail --block-size=1M "$(dirname "$WORKSPACE")" | tail -n 1)
-    ((available > needed)) ||
-        fail "$(dirname "$WORKSPACE") has $((available)) MB left, and the workspace needs $needed;" \
-            "set SCRATCH to another disk${STAGE:+, or STAGE=0}"
+    available=$(df --output=avail --block-size=1M "$(dirname "$WORKSPACE")" | tail -n 1 | tr -d ' ')
+    ((available > needed)) || fail "$(dirname "$WORKSPACE") has $available MB left, and the workspace needs $needed;" \
+        "set SCRATCH to another disk$([[ $STAGE == 0 ]] || echo ', or STAGE=0')"
 }
 
 stage_data() {

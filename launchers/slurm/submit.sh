@@ -41,27 +41,32 @@ check_runtime() {
     [[ -d $DATA_PATH ]] || fail "there is no data folder $DATA_PATH; \`make data EXP=${EXP%%,*}\` makes the data, or set DATA_PATH"
 }
 
-# The code as it is now, or at one commit, kept once for each state that was ever submitted.
+# The code as it is now, or at one commit, in a checkout of its own.
 snapshot() {
-    mkdir -p "$RUNS_PATH/.code"
-    "$home/launchers/snapshot.sh" "$checkout.tar.gz" ${CODE:+"$CODE"}
+    "$home/launchers/snapshot.sh" "$checkout.tar.gz" ${CODE:+"$CODE"} || exit 2
     CODE_ARCHIVE=$RUNS_PATH/.code/$(sha256sum <"$checkout.tar.gz" | cut -c 1-16).tar.gz
-    tar --extract --gzip --file="$checkout.tar.gz" --directory="$checkout"
+    tar --extract --gzip --file="$checkout.tar.gz" --directory="$checkout" || fail "the code could not be unpacked in $checkout"
     [[ -f $checkout/launchers/slurm/node.sh ]] || fail "the commit CODE=$CODE is older than these launchers"
-    # beside the target first: a rename is all or nothing, also between two submissions
-    cp "$checkout.tar.gz" "$CODE_ARCHIVE.$$.partial"
-    mv "$CODE_ARCHIVE.$$.partial" "$CODE_ARCHIVE"
     PROJECTION_GIT_COMMIT=$(git -C "$home" rev-parse --verify --quiet "${CODE:-HEAD}^{commit}" || echo unknown)
     if [[ -z ${CODE:-} && -n $(git -C "$home" status --porcelain 2>/dev/null) ]]; then
         PROJECTION_GIT_COMMIT+=-dirty
     fi
 }
 
+# Kept once for each state of the code that was ever submitted.
+keep_snapshot() {
+    mkdir -p "$RUNS_PATH/.code" 2>/dev/null || fail "run folders cannot be made in $RUNS_PATH; set RUNS_PATH"
+    # beside the target first: a rename is all or nothing, also between two submissions
+    cp "$checkout.tar.gz" "$CODE_ARCHIVE.$$.partial"
+    mv "$CODE_ARCHIVE.$$.partial" "$CODE_ARCHIVE"
+}
+
 resolved_config() {
     local command=(launchers/singularity/run.sh)
     [[ $CONTAINER != none ]] || command=("$VENV/bin/python" -m projection)
     cd "$checkout"
-    WORKSPACE=$checkout "${command[@]}" fit --config "configs/$1.yaml" "${@:2}" --print_config
+    export CONTAINER DATA_PATH
+    TMPDIR=$checkout WORKSPACE=$checkout RUNS_PATH=$checkout/runs "${command[@]}" fit --config "configs/$1.yaml" "${@:2}" --print_config
 }
 
 # The files that a resolved configuration names in data.init_args.path: one, or a list of them.
@@ -75,7 +80,8 @@ check_experiment() {
     [[ -f $checkout/configs/$1.yaml ]] ||
         fail "there is no configs/$1.yaml in the code to run${CODE:+ (commit $CODE)}; experiments: $(experiments)"
     said=$(mktemp "$checkout.XXXX")
-    config=$(resolved_config "$@" 2>"$said") || fail "configs/$1.yaml is not accepted: $(grep . "$said" | tail -n 5)"
+    config=$(resolved_config "$@" 2>"$said") ||
+        fail "configs/$1.yaml is not accepted: $(grep -v '^All options' "$said" | tail -n 5 | tr -s ' \n' ' ')"
     while IFS= read -r file; do
         [[ $file == /* ]] || file=$DATA_PATH/$file
         [[ -r $file ]] || fail "there is no data file $file, which configs/$1.yaml names; \`make data EXP=$1\` makes it, or set DATA_PATH"
@@ -130,6 +136,8 @@ main() {
         exit
     fi
     need_slurm
+    test_submission
+    keep_snapshot
     submit
     echo "Submitted job $job: $EXP${SEEDS:+, seeds $SEEDS}, code $PROJECTION_GIT_COMMIT; results in $RUNS_PATH"
     echo "make slurm-status; make slurm-logs JOB=$job; make slurm-cancel JOB=$job"

@@ -2,16 +2,17 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.engines.daemons import daemon, free_ports, wait_until
 
 _TOOLS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "setpriv")
 
@@ -105,15 +106,7 @@ class Cluster:
         for node in self.ask("sinfo", "--noheader", "--Node", "--states=down", "--format=%N").split():
             self.ask("scontrol", "update", f"NodeName={node}", "State=RESUME")
         self.ask("scancel", "--user=root")
-        _wait_until(lambda: not self.queue(), 90)
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        wait_until(lambda: not self.queue(), 90)
 
 
 def _configure(base: Path) -> None:
@@ -129,21 +122,8 @@ def _configure(base: Path) -> None:
     for number in (0, 1):
         os.mknod(base / f"gpu{number}", 0o666 | 0o020000, os.makedev(1, 3))
     (base / "gres.conf").write_text(f"NodeName=n[1-2] Name=gpu File={base}/gpu[0-1]\n")
-    text = _CONFIGURATION.format(host=socket.gethostname(), base=base, ports=_free_ports(3), node=_NODE)
+    text = _CONFIGURATION.format(host=socket.gethostname(), base=base, ports=free_ports(3), node=_NODE)
     (base / "slurm.conf").write_text(text)
-
-
-@contextmanager
-def _daemon(*command: str) -> Iterator[None]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
 
 
 def _munge(base: Path) -> list[str]:
@@ -177,26 +157,13 @@ def running_cluster() -> Iterator[Cluster]:
         _configure(base)
         cluster = Cluster(base)
         with ExitStack() as daemons:
-            daemons.enter_context(_daemon(*_munge(base)))
+            daemons.enter_context(daemon(*_munge(base)))
             configuration = str(base / "slurm.conf")
-            _wait_until(lambda: (base / "run" / "munge.socket").exists())
-            daemons.enter_context(_daemon("slurmctld", "-D", "-f", configuration))
+            wait_until(lambda: (base / "run" / "munge.socket").exists())
+            daemons.enter_context(daemon("slurmctld", "-D", "-f", configuration))
             for node in ("n1", "n2"):
-                daemons.enter_context(_daemon("slurmd", "-D", "-f", configuration, "-N", node))
-            _wait_until(lambda: cluster.ask("sinfo", "--noheader", "--format=%T %D").strip() == "idle 2")
+                daemons.enter_context(daemon("slurmd", "-D", "-f", configuration, "-N", node))
+            wait_until(lambda: cluster.ask("sinfo", "--noheader", "--format=%T %D").strip() == "idle 2")
             yield cluster
     finally:
         shutil.rmtree(base, ignore_errors=True)
-
-
-def _wait_until(ready: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            if ready():
-                return
-        except subprocess.CalledProcessError:
-            pass
-        if time.monotonic() > end:
-            raise TimeoutError("the cluster does not answer as expected")
-        time.sleep(0.1)

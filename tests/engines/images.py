@@ -13,9 +13,11 @@ from urllib.parse import urlparse
 import pytest
 
 from tests.conftest import ROOT
+from tests.engines.daemons import daemon, free_ports
 
 BASE = "python:3.11-slim"
-ROOT_FILE_SYSTEM = ROOT / "build" / "engines" / "rootfs.tar"
+ENGINES = ROOT / "build" / "engines"
+ROOT_FILE_SYSTEM = ENGINES / "rootfs.tar"
 
 # root of a virtual machine may not raise its limits, and there is no systemd
 _CONTAINERS = """\
@@ -26,35 +28,81 @@ runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 """
+_REGISTRIES = '[[registry]]\nlocation = "{address}"\ninsecure = true\n'
+_REGISTRY = """\
+version: 0.1
+storage: {{filesystem: {{rootdirectory: {base}/registry}}}}
+http: {{addr: "{address}"}}
+"""
 _STORAGE = '[storage]\ndriver = "overlay"\ngraphroot = "{base}/graph"\nrunroot = "{base}/run"\n'
 
 
-def need(*tools: str) -> None:
-    """Skip a test where a tool or the base image is missing."""
-    missing = [tool for tool in tools if shutil.which(tool) is None]
+def need(*tools: str) -> str:
+    """Skip a test where a tool or the base image is missing.
+
+    Args:
+        tools: Their names.
+
+    Returns:
+        The search path on which they are.
+    """
+    path = f"{ENGINES / 'bin'}:{os.environ['PATH']}"
+    missing = [tool for tool in tools if shutil.which(tool, path=path) is None]
     if missing or os.getuid() != 0:
         pytest.skip(f"no {' and no '.join(missing) or 'root'} here: tests/engines/install.sh installs what is needed")
     if not ROOT_FILE_SYSTEM.exists():
         pytest.skip(f"no {ROOT_FILE_SYSTEM}: tests/engines/install.sh makes it")
+    return path
 
 
 @contextmanager
-def podman(base: Path) -> Iterator[dict[str, str]]:
-    """Give the environment in which podman keeps its images in a folder of its own, with a base image there.
+def engines(base: Path) -> Iterator[tuple[dict[str, str], str]]:
+    """Start a registry, and give podman and Apptainer a store of their own, with a base image in podman's.
 
     Args:
-        base: The folder.
+        base: A folder for all of it.
+
+    Yields:
+        The environment to run them in, and the address of the registry.
     """
-    (base / "containers.conf").write_text(_CONTAINERS)
-    (base / "storage.conf").write_text(_STORAGE.format(base=base))
-    files = {"CONTAINERS_CONF": base / "containers.conf", "CONTAINERS_STORAGE_CONF": base / "storage.conf"}
-    environment = {**os.environ, "ENGINE": "podman", **{name: str(file) for name, file in files.items()}}
+    path = need("podman", "apptainer", "docker-registry")
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    texts = {"containers": _CONTAINERS, "storage": _STORAGE, "registries": _REGISTRIES, "registry": _REGISTRY}
+    for name, text in texts.items():
+        (base / f"{name}.conf").write_text(text.format(base=base, address=address))
+    environment = {**os.environ, "PATH": path, "ENGINE": "podman", "APPTAINER_CACHEDIR": str(base / "cache")}
+    for name, variable in (("containers", ""), ("storage", "_STORAGE"), ("registries", "_REGISTRIES")):
+        environment[f"CONTAINERS{variable}_CONF"] = str(base / f"{name}.conf")
+    # the registry here speaks plain HTTP
+    environment |= {"APPTAINER_NOHTTPS": "1", "SINGULARITY_NOHTTPS": "1"}
     try:
-        command = ["podman", "import", "--quiet", str(ROOT_FILE_SYSTEM), f"docker.io/library/{BASE}"]
-        subprocess.run(command, env=environment, check=True, capture_output=True)
-        yield environment
+        with daemon("docker-registry", "serve", str(base / "registry.conf")):
+            command = ["podman", "import", "--quiet", str(ROOT_FILE_SYSTEM), f"docker.io/library/{BASE}"]
+            subprocess.run(command, env=environment, check=True, capture_output=True)
+            yield environment, address
     finally:
         subprocess.run(["podman", "system", "reset", "--force"], env=environment, capture_output=True)
+
+
+def root_folder(folder: Path) -> Path:
+    """Unpack the root file system of the base image, with what pip's configuration will be mounted on.
+
+    Args:
+        folder: Where to unpack it.
+
+    Returns:
+        The folder.
+    """
+    folder.mkdir()
+    subprocess.run(["tar", "-xf", ROOT_FILE_SYSTEM, "-C", folder], check=True)
+    for target in [Path("/etc/pip.conf"), *pip_files()]:
+        place = folder / str(target).lstrip("/")
+        if target.is_dir():
+            place.mkdir(parents=True, exist_ok=True)
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.touch()
+    return folder
 
 
 def pip_files() -> list[Path]:

@@ -7,7 +7,7 @@
 set -euo pipefail
 
 PACKAGES=(slurm-wlm munge podman buildah crun runc netavark aardvark-dns slirp4netns squashfs-tools squashfuse fuse3
-    uidmap patchelf debootstrap docker-registry)
+    uidmap patchelf debootstrap docker-registry catatonit)
 
 engines=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/build/engines
 
@@ -93,13 +93,21 @@ make_root_file_system() {
     rm -rf "$root"
 }
 
+# Building a .def as root without all capabilities takes identities to map to.
+allow_fake_root() {
+    local file
+    for file in /etc/subuid /etc/subgid; do
+        grep -qs '^root:' "$file" || echo root:100000:65536 >>"$file"
+    done
+}
+
 if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
     skip "installing engines needs root and apt-get"
     exit 0
 fi
 mkdir -p "$engines"
 # each in a shell of its own: `set -e` holds there, and one failure leaves the others alone
-for step in install_packages install_apptainer make_root_file_system; do
+for step in install_packages install_apptainer allow_fake_root make_root_file_system; do
     (
         set -e
         "$step"

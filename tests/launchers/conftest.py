@@ -1,10 +1,14 @@
+import contextlib
+import gzip
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,6 +29,7 @@ model:
     optimizer: {{class_path: torch.optim.AdamW, init_args: {{lr: 0.01}}}}
     window: 2.5
 """
+SECRET = "5ec4e7" * 6 + "cafe"  # shaped like a key of Weights & Biases
 _CONFIGS = {"tiny": (2, 32), "other": (1, 32), "third/deep": (1, 16), "long": (150, 8)}
 
 
@@ -54,6 +59,39 @@ def home(corpus_file: Path) -> Iterator[Path]:
         yield home
     finally:
         shutil.rmtree(home)
+
+
+@contextmanager
+def watched(secret: str) -> Iterator[set[str]]:
+    """Look at the command lines of all processes, over and over; collect those that show a secret."""
+    seen: set[str] = set()
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.02):
+            for file in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    if secret.encode() in (words := file.read_bytes()):
+                        seen.add(words.decode())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+def files_with(secret: str, *folders: Path) -> list[Path]:
+    """Find the files that hold a secret, also packed ones."""
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    found = []
+    for path in files:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            if secret.encode() in file.read():
+                found.append(path)
+    return found
 
 
 class User:

@@ -4,15 +4,17 @@ import json
 import os
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.engines.cluster import Cluster
+from tests.engines.daemons import wait_until
 from tests.launchers.conftest import User
 
+pytestmark = pytest.mark.xdist_group("slurm")
 DONE = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
 
 
@@ -26,13 +28,6 @@ def results(folder: Path) -> dict[str, float]:
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-
-
-def until(condition: object, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.1)
 
 
 def locally(user: User, folder: Path, experiment: str, *words: str, gpus: str = "1") -> Path:
@@ -107,13 +102,13 @@ def lost(cluster: Cluster, job: str) -> None:
 
 @pytest.mark.parametrize("interrupt", [requeued, warned_by_the_time_limit, signalled, told_to_leave, lost])
 def test_an_interrupted_job_goes_on_and_ends_like_one_that_was_not(
-    user: User, cluster: Cluster, undisturbed: Path, interrupt: object
+    user: User, cluster: Cluster, undisturbed: Path, interrupt: Callable[[Cluster, str], None]
 ) -> None:
     job = user.submit("EXP=long")
     folder = runs(user) / "long" / job
-    until(lambda: (folder / "checkpoints" / "last.ckpt").exists())
-    interrupt(cluster, job)  # type: ignore[operator]
-    until(lambda: cluster.started(job) and "attempt 2" in user.log(job))
+    wait_until(lambda: (folder / "checkpoints" / "last.ckpt").exists())
+    interrupt(cluster, job)
+    wait_until(lambda: cluster.started(job) and "attempt 2" in user.log(job))
     assert cluster.wait(job, *DONE) == "COMPLETED", user.log(job, "err")
     assert [line.split(",")[1] for line in user.log(job).splitlines() if line.startswith(f"Job {job}, attempt")] == [
         " attempt 1",
@@ -132,7 +127,7 @@ def undisturbed(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_requeues_are_bounded(user: User, cluster: Cluster) -> None:
     job = user.submit("EXP=long", "MAX_REQUEUES=0")
-    until(lambda: list(runs(user).glob(f"long/{job}/checkpoints/last.ckpt")))
+    wait_until(lambda: list(runs(user).glob(f"long/{job}/checkpoints/last.ckpt")))
     signalled(cluster, job)
     assert cluster.wait(job, *DONE) == "FAILED"
     assert f"make slurm-resume JOB={job}" in user.log(job, "err")
@@ -140,12 +135,12 @@ def test_requeues_are_bounded(user: User, cluster: Cluster) -> None:
 
 def test_a_cancelled_job_leaves_its_state_and_can_be_resumed(user: User, cluster: Cluster) -> None:
     job = user.submit("EXP=long", "ARGS=--trainer.max_epochs 60")
-    until(lambda: list(runs(user).glob(f"long/{job}/checkpoints/last.ckpt")))
+    wait_until(lambda: list(runs(user).glob(f"long/{job}/checkpoints/last.ckpt")))
     still_queued = user.make("slurm-resume", f"JOB={job}")
     assert "in the queue still" in still_queued.stderr
     assert user.make("slurm-cancel", f"JOB={job}").returncode == 0
     assert cluster.wait(job, *DONE) == "CANCELLED"
-    until(lambda: not cluster.queue())
+    wait_until(lambda: not cluster.queue())
     done = user.make("slurm-resume", f"JOB={job}")
     assert done.returncode == 0, done.stderr
     second = done.stdout.split("as job ")[1].split(":")[0]
@@ -159,9 +154,9 @@ def test_an_array_has_a_run_for_each_experiment_and_seed_and_one_can_be_resumed_
 ) -> None:
     job = user.submit("EXP=other,third/deep,long", "SEEDS=0,1", "PARALLEL=6", "ARGS=--trainer.max_epochs 40")
     victim = f"{job}_5"
-    until(lambda: list(runs(user).glob(f"long/{victim}/checkpoints/last.ckpt")))
+    wait_until(lambda: list(runs(user).glob(f"long/{victim}/checkpoints/last.ckpt")))
     cluster.ask("scancel", victim)
-    until(lambda: not cluster.queue(), 240)
+    wait_until(lambda: not cluster.queue(), 240)
     folders = sorted(str(path.parent.relative_to(runs(user))) for path in runs(user).rglob("results.json"))
     assert folders == [
         f"long/{job}_4",
@@ -173,7 +168,7 @@ def test_an_array_has_a_run_for_each_experiment_and_seed_and_one_can_be_resumed_
     done = user.make("slurm-resume", f"JOB={victim}")
     assert done.returncode == 0, done.stderr
     second = done.stdout.split("as job ")[1].split(":")[0]
-    until(lambda: not cluster.queue(), 240)
+    wait_until(lambda: not cluster.queue(), 240)
     assert results(runs(user) / "long" / victim)["test/auroc"] > 0
     assert "seed_everything: 1" in (runs(user) / "long" / victim / "config.yaml").read_text()
     assert sorted(path.name for path in (user.home / "logs").glob(f"*{second}*.out")) == [

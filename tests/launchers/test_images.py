@@ -1,0 +1,214 @@
+"""The images, built by podman and Apptainer as their users build them, and the launchers that run them."""
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.engines import images
+from tests.engines.cluster import Cluster
+from tests.launchers.conftest import SECRET, User, files_with, watched
+
+pytestmark = pytest.mark.xdist_group("images")
+PODMAN_BUILD = ["--isolation=chroot", "--network=host", "--pull=never", "--format=docker"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Builder:
+    """Someone who builds images of their checkout.
+
+    Args:
+        home: The checkout.
+        environment: Where podman and Apptainer keep things.
+        address: The registry.
+        base: A folder on a large disk.
+    """
+
+    home: Path
+    environment: dict[str, str]
+    address: str
+    base: Path
+
+    def run(self, *command: str | Path, **variables: str | Path) -> str:
+        """Run a command in the checkout; give all that it says."""
+        environment = {**self.environment, **{name: str(value) for name, value in variables.items()}}
+        done = subprocess.run(
+            command, cwd=self.home, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def build(self, *words: str) -> str:
+        """Build the image by podman."""
+        options = [*PODMAN_BUILD, *images.mounts("--volume", self.base)]
+        return self.run("containers/build.sh", "--base", images.BASE, *words, "--", *options)
+
+
+@pytest.fixture(scope="session")
+def builder(home: Path) -> Iterator[Builder]:
+    base = Path(tempfile.mkdtemp(prefix="images-", dir="/var/tmp"))
+    (home / ".env").write_text(f"WANDB_API_KEY={SECRET}\n")
+    try:
+        with images.engines(base) as (environment, address):
+            yield Builder(home, {**environment, "WANDB_API_KEY": SECRET}, address, base)
+    finally:
+        (home / ".env").unlink()
+        shutil.rmtree(base)
+
+
+@pytest.fixture(scope="session")
+def image(builder: Builder) -> str:
+    """The image, in podman's store and in the registry."""
+    builder.build("--registry", builder.address, "--push")
+    return f"{builder.address}/projection:latest"
+
+
+@pytest.fixture(scope="session")
+def sif(builder: Builder, image: str) -> Path:
+    """The same image for Singularity, fetched from the registry into a file that existed."""
+    target = builder.base / "projection.sif"
+    target.write_text("an older image")
+    with target.open() as older:
+        builder.run(
+            "launchers/slurm/pull_latest.sh", "--registry", builder.address, "--tag", "latest", CONTAINER=target
+        )
+        assert older.read() == "an older image"
+    assert [path.name for path in builder.base.glob("projection.sif*")] == ["projection.sif"]
+    return target
+
+
+def test_the_image_trains_in_podman(builder: Builder, image: str, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    options = "--network=none --security-opt seccomp=unconfined"
+    said = builder.run(
+        "launchers/docker/run.sh",
+        *["fit", "--config", "configs/tiny.yaml", "--trainer.max_epochs", "1"],
+        IMAGE=image,
+        ENGINE_OPTIONS=options,
+        RUNS_PATH=tmp_path / "runs",
+        PROJECTION_RUN_ID="one",
+    )
+    results = json.loads((tmp_path / "runs" / "tiny" / "one" / "results.json").read_text())
+    assert 0 < results["test/auroc"] <= 1
+    assert SECRET not in said
+    assert (tmp_path / "runs" / "tiny" / "one").stat().st_uid == os.getuid()
+
+
+def test_the_image_is_nobodys_and_says_what_it_is(builder: Builder, image: str) -> None:
+    run = ["podman", "run", "--rm", "--network=none", "--entrypoint", "sh", image, "-c"]
+    assert builder.run(*run, "id -u; python -m projection --help").splitlines()[0] == "10001"
+    (inspected,) = json.loads(builder.run("podman", "inspect", image))
+    commit = builder.run("git", "rev-parse", "HEAD").strip()
+    assert inspected["Labels"]["org.opencontainers.image.revision"].startswith(commit)
+
+
+def test_a_change_of_code_keeps_the_layer_of_the_dependencies(builder: Builder, image: str) -> None:
+    changed = builder.home / "projection" / "errors.py"
+    text = changed.read_text()
+    changed.write_text(text + "# changed\n")
+    try:
+        said = builder.build("--tag", "changed")
+    finally:
+        changed.write_text(text)
+    steps = {step.splitlines()[0].split(": ", 1)[1]: step for step in said.split("STEP ")[1:]}
+    assert "Using cache" in steps["RUN /opt/dependencies/containers/install.sh dependencies"]
+    assert "Using cache" not in steps["COPY . /opt/projection"]
+
+
+def test_no_secret_is_in_the_image(builder: Builder, image: str) -> None:
+    assert SECRET not in builder.run("podman", "history", "--no-trunc", image)
+    assert SECRET not in builder.run("podman", "inspect", image)
+    mounted = builder.run("podman", "image", "mount", image).strip()
+    for folder in ("opt/projection", "opt/dependencies", "home", "root", "workspace", "tmp", "etc"):
+        searched = subprocess.run(["grep", "-r", "-l", SECRET, folder], cwd=mounted, capture_output=True, text=True)
+        assert not searched.stdout
+    assert (Path(mounted) / "opt" / "projection" / "configs" / "tiny.yaml").exists()
+    assert not list(Path(mounted).glob("opt/projection/**/*.env"))
+    builder.run("podman", "image", "unmount", image)
+
+
+def test_the_definition_file_builds_an_image(builder: Builder, tmp_path: Path) -> None:
+    base = images.root_folder(builder.base / "root")
+    target = builder.base / "defined.sif"
+    options = [
+        *images.mounts("--bind", tmp_path),
+        "--fakeroot",
+        "--mksquashfs-args",
+        "-comp zstd -Xcompression-level 1",
+    ]
+    words = ["--singularity", "--bootstrap", "localimage", "--base", str(base), "--", *options]
+    builder.run("containers/build.sh", *words, CONTAINER=target)
+    assert SECRET not in builder.run("apptainer", "inspect", "--all", target)
+    assert "max_epochs" in builder.run("apptainer", "run", "--cleanenv", target, "fit", "--print_config")
+    assert [path.name for path in builder.base.glob("defined.sif*")] == ["defined.sif"]
+
+
+@pytest.fixture
+def container_user(user: User, builder: Builder, sif: Path) -> User:
+    user.environment |= {**builder.environment, **user.environment, "CONTAINER": str(sif)}
+    return user
+
+
+def test_a_job_trains_in_a_singularity_image(container_user: User, cluster: Cluster) -> None:
+    user = container_user
+    with watched(SECRET) as shown:
+        job = user.submit("EXP=tiny", "STAGE=1", "GPUS=2", "ARGS=--data.batch_size 16")
+        assert cluster.wait(job, "COMPLETED", "FAILED", seconds=240) == "COMPLETED", user.log(job, "err")
+    assert not shown
+    folder = Path(user.environment["RUNS_PATH"]) / "tiny" / job
+    assert 0 < json.loads((folder / "results.json").read_text())["test/auroc"] <= 1
+    config = (folder / "config.yaml").read_text()
+    assert "devices: 2" in config
+    provenance = json.loads((folder / "provenance.json").read_text())
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=user.home, check=True, capture_output=True, text=True)
+    assert provenance["git"].startswith(commit.stdout.strip())
+    assert not files_with(SECRET, user.home / "logs", Path(user.environment["RUNS_PATH"]))
+
+
+_PROBE = """\
+import os
+import pathlib
+import lightning.pytorch
+import projection
+
+for place in ("/opt/projection", "/usr", "/workspace/data", "/workspace/runs"):
+    try:
+        pathlib.Path(place, "written").touch()
+        print(place, "written")
+    except OSError as error:
+        print(place, error.strerror)
+print(os.getcwd(), os.environ.get("PYTHONPATH"), os.environ["SLURM_PROCID"], os.environ["LANG"])
+print(projection.__file__)
+
+
+class Model(lightning.pytorch.LightningModule):
+    pass
+"""
+
+
+def test_inside_the_image_only_the_runs_can_be_written(container_user: User, tmp_path: Path) -> None:
+    user = container_user
+    (user.home / "probe.py").write_text(_PROBE)
+    places = {"DATA_PATH": user.home / "data", "RUNS_PATH": tmp_path / "runs", "WORKSPACE": user.home}
+    environment = {**os.environ, **user.environment, **{name: str(place) for name, place in places.items()}}
+    environment |= {"PYTHONPATH": "/mine", "SLURM_PROCID": "3", "LANG": "C.UTF-8"}
+    command = [ROOT / "launchers" / "singularity" / "run.sh", "fit", "--model", "probe.Model", "--print_config"]
+    try:
+        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    finally:
+        (user.home / "probe.py").unlink()
+    assert done.stdout.splitlines()[:6] == [
+        "/opt/projection Read-only file system",
+        "/usr Read-only file system",
+        "/workspace/data Read-only file system",
+        "/workspace/runs written",
+        "/workspace None 3 C.UTF-8",
+        "/workspace/projection/__init__.py",
+    ]
