@@ -165,5 +165,6 @@ def running_cluster() -> Iterator[Cluster]:
                 daemons.enter_context(daemon("slurmd", "-D", "-f", configuration, "-N", node))
             wait_until(lambda: cluster.ask("sinfo", "--noheader", "--format=%T %D").strip() == "idle 2")
             yield cluster
+            cluster.clear()  # daemons leave trainings behind when they end
     finally:
         shutil.rmtree(base, ignore_errors=True)
