@@ -5,7 +5,8 @@
 #
 # CONTAINER  the image (default ~/projection_latest.sif)
 # WORKSPACE  the code to run, bound to /workspace (default: this repository)
-# DATA_PATH  the folder of the HDF5 files, bound read-only to /workspace/data (default: WORKSPACE/data)
+# DATA_PATH  the folder of the HDF5 files, bound read-only under its own name and to /workspace/data (default:
+#            WORKSPACE/data)
 # RUNS_PATH  where run folders are kept, bound under its own name and to /workspace/runs (default: WORKSPACE/runs)
 # DRY_RUN=1  prints the command
 set -euo pipefail
@@ -50,7 +51,8 @@ runs=$(realpath --canonicalize-missing "${RUNS_PATH:-$workspace/runs}")
 mkdir -p "$runs" "$workspace/data" "$workspace/runs"
 
 command=("$engine" exec --cleanenv --pwd /workspace --bind "$workspace:/workspace"
-    --bind "$data:/workspace/data:ro" --bind "$runs:$runs" --bind "$runs:/workspace/runs")
+    --bind "$data:$data:ro" --bind "$data:/workspace/data:ro"
+    --bind "$runs:$runs" --bind "$runs:/workspace/runs")
 if has_gpus; then command+=(--nv); fi
 command+=("$image" python -m projection "$@")
 if [[ ${DRY_RUN:-} == 1 ]]; then

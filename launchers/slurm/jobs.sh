@@ -36,6 +36,17 @@ cancel() {
     echo "Cancelled job $JOB; \`make slurm-resume JOB=$JOB\` goes on with it."
 }
 
+# Two jobs in one run folder would overwrite each other's state.
+check_not_resumed() {
+    local queued record
+    for queued in $(squeue --me --noheader --name=projection_train --format=%F | sort -u); do
+        record=$home/logs/projection_train_$queued.sh
+        if grep -qs "RUN_NAME=\"$RUN_NAME\"" "$record" && { [[ $JOB != *_* ]] || grep -q -- "--array=${JOB#*_}\"" "$record"; }; then
+            fail "job $queued continues the run of job $JOB already"
+        fi
+    done
+}
+
 resume() {
     local record=$home/logs/projection_train_${JOB%%_*}.sh before=$JOB
     is_queued && fail "job $JOB is in the queue still; \`make slurm-cancel JOB=$JOB\` ends it"
@@ -44,6 +55,7 @@ resume() {
     source "$record"
     [[ -f $CODE_ARCHIVE ]] || fail "the code of job $JOB, $CODE_ARCHIVE, is gone"
     RUN_NAME=${RUN_NAME:-${JOB%%_*}}
+    check_not_resumed
     if [[ $JOB == *_* ]]; then sbatch+=(--array="${JOB#*_}"); fi
     checkout=$(mktemp -d)
     trap 'rm -rf "$checkout"' EXIT

@@ -61,9 +61,15 @@ keep_snapshot() {
     mv "$CODE_ARCHIVE.$$.partial" "$CODE_ARCHIVE"
 }
 
+# In the image, or where a login node has no Singularity, in the virtual environment.
 resolved_config() {
-    local command=(launchers/singularity/run.sh)
-    [[ $CONTAINER != none ]] || command=("$VENV/bin/python" -m projection)
+    local command=("$VENV/bin/python" -m projection)
+    if [[ $CONTAINER != none ]] && command -v apptainer singularity >/dev/null; then
+        command=(launchers/singularity/run.sh)
+    elif [[ ! -x $VENV/bin/python ]]; then
+        echo "this machine has neither Singularity nor $VENV to check it with; \`make setup\` makes the latter" >&2
+        return 1
+    fi
     cd "$checkout"
     export CONTAINER DATA_PATH
     TMPDIR=$checkout WORKSPACE=$checkout RUNS_PATH=$checkout/runs "${command[@]}" fit --config "configs/$1.yaml" "${@:2}" --print_config
@@ -72,7 +78,7 @@ resolved_config() {
 # The files that a resolved configuration names in data.init_args.path: one, or a list of them.
 data_files() {
     sed -n '/^data:/,/^[^ ]/p' | sed -nE '/^    path:/,/^    [^ -]/{s/^    path: +(.+)$/\1/p; s/^    - (.+)$/\1/p}' |
-        sed -E "s/^'(.*)'$/\1/; s|^data/||"
+        sed -E "s/^'(.*)'$/\1/"
 }
 
 check_experiment() {
@@ -82,11 +88,24 @@ check_experiment() {
     said=$(mktemp "$checkout.XXXX")
     config=$(resolved_config "$@" 2>"$said") ||
         fail "configs/$1.yaml is not accepted: $(grep -v '^All options' "$said" | tail -n 5 | tr -s ' \n' ' ')"
-    while IFS= read -r file; do
-        [[ $file == /* ]] || file=$DATA_PATH/$file
-        [[ -r $file ]] || fail "there is no data file $file, which configs/$1.yaml names; \`make data EXP=$1\` makes it, or set DATA_PATH"
-        [[ $file != "$DATA_PATH"/* ]] || DATA_FILES+=${file#"$DATA_PATH"/}$'\n'
-    done < <(data_files <<<"$config")
+    while IFS= read -r file; do check_data_file "$1" "$file"; done < <(data_files <<<"$config")
+}
+
+# A job sees DATA_PATH as data/, also when it is a copy on the node's disk, and an image sees nothing else.
+check_data_file() {
+    local named="$2, which configs/$1.yaml names" file=$2
+    case $file in
+    data/*)
+        file=$DATA_PATH/${file#data/}
+        DATA_FILES+=${2#data/}$'\n'
+        ;;
+    /*) [[ $STAGE == 0 ]] || fail "STAGE=1 copies what is named data/...; found: $named" ;;
+    *) fail "data are named data/..., which is DATA_PATH, or by an absolute path; found: $named" ;;
+    esac
+    [[ -r $file ]] || fail "there is no data file $file, for $named; \`make data EXP=$1\` makes it, or set DATA_PATH"
+    if [[ $STAGE == 0 ]]; then file=$(absolute "$file"); fi
+    [[ $CONTAINER == none || $file == "$DATA_PATH"/* ]] ||
+        fail "the image sees $DATA_PATH only, not $file, for $named; set DATA_PATH to its folder, or STAGE=1"
 }
 
 experiments() {

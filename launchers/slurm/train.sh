@@ -105,7 +105,7 @@ requeue() {
             "\`make slurm-resume JOB=$name\` goes on." >&2
         return 1
     fi
-    echo "Requeued after ${told:-USR1} (attempt $((attempt + 1)) of at most $((most + 1))); the run continues in $run_dir."
+    echo "Requeued after ${told:-a signal} (attempt $((attempt + 1)) of at most $((most + 1))); the run continues in $run_dir."
     trap - TERM USR1
     scontrol requeue "$job" || return 1
     # Slurm ends this script; one that ended by itself would complete the job
@@ -136,8 +136,9 @@ if [[ -z $told && $status == 0 ]]; then
 fi
 release_workspace
 trap - EXIT
-# 138: the training ended at a SIGUSR1 that went past this script
-if [[ $status != 0 && (-n $told || $status == 138) ]] && is_running; then
+# 138 and 143: the training saved its state and ended at a SIGUSR1 or SIGTERM that went past this script, as Slurm sends
+# it before it preempts
+if [[ $status != 0 && (-n $told || $status == 138 || $status == 143) ]] && is_running; then
     requeue
 fi
 exit "$status"

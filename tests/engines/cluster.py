@@ -48,7 +48,10 @@ GresTypes=gpu
 SlurmdParameters=config_overrides
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} {node}
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} {node}
-PartitionName=performance Nodes=n[1-2] Default=YES MaxTime=1-12 DefaultTime=00:10:00 State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=performance Nodes=n[1-2] Default=YES MaxTime=1-12 DefaultTime=00:10:00 GraceTime=15 State=UP
+PartitionName=urgent Nodes=n[1-2] PriorityTier=2 PreemptMode=OFF State=UP
 """
 _NODE = "CPUs=16 Boards=1 SocketsPerBoard=1 CoresPerSocket=16 ThreadsPerCore=1 RealMemory=40000 Gres=gpu:2"
 

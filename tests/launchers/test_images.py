@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from tests.conftest import ROOT
 from tests.engines import images
 from tests.engines.cluster import Cluster
+from tests.engines.daemons import wait_until
 from tests.launchers.conftest import SECRET, User, files_with, watched
 
 pytestmark = pytest.mark.xdist_group("images")
@@ -171,6 +173,32 @@ def test_a_job_trains_in_a_singularity_image(container_user: User, cluster: Clus
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=user.home, check=True, capture_output=True, text=True)
     assert provenance["git"].startswith(commit.stdout.strip())
     assert not files_with(SECRET, user.home / "logs", Path(user.environment["RUNS_PATH"]))
+
+
+def test_an_interrupted_job_goes_on_in_its_image(container_user: User, cluster: Cluster) -> None:
+    user = container_user
+    job = user.submit("EXP=long")
+    last = Path(user.environment["RUNS_PATH"]) / "long" / job / "checkpoints" / "last.ckpt"
+    wait_until(last.exists)
+    cluster.ask("scancel", "--signal=USR1", "--batch", job)
+    wait_until(lambda: cluster.started(job) and "attempt 2" in user.log(job))
+    assert cluster.wait(job, "COMPLETED", "FAILED", seconds=240) == "COMPLETED", user.log(job, "err")
+    assert "Told to end" in user.log(job, "err")
+    assert torch.load(last, weights_only=True)["epoch"] == 149
+
+
+def test_data_that_the_image_would_not_see_are_named(container_user: User, corpus_file: Path) -> None:
+    user = container_user
+    link = user.home / "data" / "link.h5"
+    link.symlink_to(corpus_file)
+    words = ["slurm", "EXP=tiny", "ARGS=--data.path data/link.h5", "DRY_RUN=1"]
+    try:
+        refused, staged = user.make(*words), user.make(*words, "STAGE=1")
+    finally:
+        link.unlink()
+    assert f"sees {user.home / 'data'} only, not {corpus_file}, for data/link.h5" in refused.stderr
+    assert "set DATA_PATH to its folder, or STAGE=1" in refused.stderr
+    assert staged.returncode == 0, staged.stderr
 
 
 _PROBE = """\

@@ -95,12 +95,17 @@ def told_to_leave(cluster: Cluster, job: str) -> None:
     cluster.ask("scancel", "--signal=TERM", "--full", job)
 
 
+def preempted(cluster: Cluster, job: str) -> None:
+    urgent = ["--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null", "--parsable"]
+    cluster.ask("sbatch", *urgent, "--wrap=true")
+
+
 def lost(cluster: Cluster, job: str) -> None:
     (node,) = cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%N").split()
     cluster.ask("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
 
 
-@pytest.mark.parametrize("interrupt", [requeued, warned_by_the_time_limit, signalled, told_to_leave, lost])
+@pytest.mark.parametrize("interrupt", [requeued, warned_by_the_time_limit, signalled, told_to_leave, preempted, lost])
 def test_an_interrupted_job_goes_on_and_ends_like_one_that_was_not(
     user: User, cluster: Cluster, undisturbed: Path, interrupt: Callable[[Cluster, str], None]
 ) -> None:
@@ -144,6 +149,8 @@ def test_a_cancelled_job_leaves_its_state_and_can_be_resumed(user: User, cluster
     done = user.make("slurm-resume", f"JOB={job}")
     assert done.returncode == 0, done.stderr
     second = done.stdout.split("as job ")[1].split(":")[0]
+    again = user.make("slurm-resume", f"JOB={job}")
+    assert f"job {second} continues the run of job {job} already" in again.stderr
     assert cluster.wait(second, *DONE) == "COMPLETED", user.log(second, "err")
     assert [path.name for path in (runs(user) / "long").iterdir() if not path.is_symlink()] == [job]
     assert torch.load(runs(user) / "long" / job / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 59

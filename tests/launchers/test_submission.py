@@ -47,7 +47,16 @@ def complaints(done: subprocess.CompletedProcess[str]) -> list[str]:
         (["EXP=tiny", "CONTAINER=/nowhere.sif"], "there is no image /nowhere.sif; make it with `make sif`"),
         (["EXP=tiny", "VENV=/nowhere"], "there is no virtual environment /nowhere"),
         (["EXP=tiny", "DATA_PATH=/nowhere"], "there is no data folder /nowhere"),
-        (["EXP=demo"], "data/demo_100hz.h5, which configs/demo.yaml names; `make data EXP=demo` makes it"),
+        (["EXP=demo"], "for data/demo_100hz.h5, which configs/demo.yaml names; `make data EXP=demo` makes it"),
+        (["EXP=tiny", "ARGS=--data.path=/nowhere.h5"], "there is no data file /nowhere.h5"),
+        (
+            ["EXP=tiny", "ARGS=--data.path=/dev/null", "STAGE=1"],
+            "STAGE=1 copies what is named data/...; found: ",
+        ),
+        (
+            ["EXP=tiny", "ARGS=--data.path=other/file.h5"],
+            "data are named data/..., which is DATA_PATH",
+        ),
         (["EXP=tiny", "CODE=nothing"], "git knows no commit nothing"),
         (["EXP=tiny", "RUNS_PATH=/proc/runs"], "run folders cannot be made in /proc/runs; set RUNS_PATH"),
         (["EXP=tiny", "ARGS=--trainer.max_epochs 'two"], "ARGS has a quote without its other half"),
