@@ -18,6 +18,8 @@
 set -euo pipefail
 
 job=${SLURM_JOB_ID:-JOB}
+# by its own number, one task of an array could mean the whole array
+task=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$job}
 name=${RUN_NAME:-${SLURM_ARRAY_JOB_ID:-$job}}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
 nodes=${SLURM_JOB_NUM_NODES:-${NODES:-1}}
 tasks=${SLURM_NTASKS_PER_NODE:-${GPUS:-1}}
@@ -26,12 +28,12 @@ export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-4}
 
 # An array has one task for each experiment and seed; seeds vary fastest.
 choose_experiment() {
-    local experiments seeds task=${SLURM_ARRAY_TASK_ID:-0}
+    local experiments seeds index=${SLURM_ARRAY_TASK_ID:-0}
     IFS=, read -r -a experiments <<<"$EXP"
     IFS=, read -r -a seeds <<<"${SEEDS:-}"
     local each=$((${#seeds[@]} > 0 ? ${#seeds[@]} : 1))
-    experiment=${experiments[task / each]}
-    seed=${seeds[task % each]:-}
+    experiment=${experiments[index / each]}
+    seed=${seeds[index % each]:-}
     run_dir=$RUNS_PATH/$experiment/$name
 }
 
@@ -61,7 +63,7 @@ wait_for() {
 
 # Slurm's own state tells a job that must leave its node from one that was cancelled or is already requeued.
 is_running() {
-    [[ $(squeue --noheader --jobs="$job" --format=%T 2>/dev/null) == RUNNING ]]
+    [[ $(squeue --noheader --jobs="$task" --format=%T 2>/dev/null) == RUNNING ]]
 }
 
 # The tasks save their state at SIGUSR1, which srun passes on; at a SIGTERM it would kill them.
@@ -75,6 +77,7 @@ on_signal() {
 as_step() {
     "$@" &
     step=$!
+    if [[ -n $told ]]; then on_signal "$told"; fi # it came just before
     local status=0
     wait_for "$step" || status=$?
     step=
@@ -107,7 +110,7 @@ requeue() {
     fi
     echo "Requeued after ${told:-a signal} (attempt $((attempt + 1)) of at most $((most + 1))); the run continues in $run_dir."
     trap - TERM USR1
-    scontrol requeue "$job" || return 1
+    scontrol requeue "$task" || return 1
     # Slurm ends this script; one that ended by itself would complete the job
     sleep 300
 }

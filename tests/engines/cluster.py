@@ -73,17 +73,18 @@ class Cluster:
         environment = {**os.environ, **self.environment}
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
 
-    def state(self, job: str) -> str:
-        """Give a job's state, such as RUNNING."""
+    def field(self, job: str, name: str) -> str:
+        """Give what Slurm says of a job, such as its JobState."""
         fields = self.ask("scontrol", "--oneliner", "show", "job", job).split()
-        return next(field.removeprefix("JobState=") for field in fields if field.startswith("JobState="))
+        return next(field.removeprefix(f"{name}=") for field in fields if field.startswith(f"{name}="))
 
     def started(self, job: str) -> bool:
         """Tell whether a job has begun; one that was requeued would wait for two minutes, and is started sooner."""
-        if self.state(job) != "PENDING":
+        if self.field(job, "JobState") != "PENDING":
             return True
         # a node refuses a job that it has not quite ended, or ended within the same second
-        if subprocess.run(["pgrep", "-f", rf"^slurmstepd: \[{job}\."], stdout=subprocess.DEVNULL).returncode == 0:
+        step = rf"^slurmstepd: \[{self.field(job, 'JobId')}\."
+        if subprocess.run(["pgrep", "-f", step], stdout=subprocess.DEVNULL).returncode == 0:
             return False
         time.sleep(1.5)
         for command in (["release", job], ["update", f"jobid={job}", "StartTime=now"]):
@@ -94,7 +95,7 @@ class Cluster:
     def wait(self, job: str, *states: str, seconds: float = 120) -> str:
         """Wait until a job is in one of some states."""
         end = time.monotonic() + seconds
-        while not self.started(job) or (state := self.state(job)) not in states:
+        while not self.started(job) or (state := self.field(job, "JobState")) not in states:
             if time.monotonic() > end:
                 raise TimeoutError(self.ask("scontrol", "show", "job", job))
             time.sleep(0.2)

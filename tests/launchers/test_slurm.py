@@ -159,25 +159,24 @@ def test_a_cancelled_job_leaves_its_state_and_can_be_resumed(user: User, cluster
 def test_an_array_has_a_run_for_each_experiment_and_seed_and_one_can_be_resumed_alone(
     user: User, cluster: Cluster
 ) -> None:
-    job = user.submit("EXP=other,third/deep,long", "SEEDS=0,1", "PARALLEL=6", "ARGS=--trainer.max_epochs 40")
-    victim = f"{job}_5"
-    wait_until(lambda: list(runs(user).glob(f"long/{victim}/checkpoints/last.ckpt")))
-    cluster.ask("scancel", victim)
-    wait_until(lambda: not cluster.queue(), 240)
-    folders = sorted(str(path.parent.relative_to(runs(user))) for path in runs(user).rglob("results.json"))
-    assert folders == [
-        f"long/{job}_4",
-        f"other/{job}_0",
-        f"other/{job}_1",
-        f"third/deep/{job}_2",
-        f"third/deep/{job}_3",
-    ]
-    done = user.make("slurm-resume", f"JOB={victim}")
+    job = user.submit("EXP=other,third/deep,long", "SEEDS=0,1", "PARALLEL=6")
+    cancelled, requeued = f"{job}_4", f"{job}_5"
+    for task in (cancelled, requeued):
+        wait_until((runs(user) / "long" / task / "checkpoints" / "last.ckpt").exists)
+    cluster.ask("scancel", cancelled)
+    warned_by_the_time_limit(cluster, requeued)
+    wait_until(lambda: cluster.started(requeued) and not cluster.queue(), 240)
+    ended = {str(path.parent.relative_to(runs(user))) for path in runs(user).rglob("results.json")}
+    assert ended == {f"{name}/{job}_{task}" for task, name in enumerate(["other"] * 2 + ["third/deep"] * 2)} | {
+        f"long/{requeued}"
+    }
+    assert [user.log(f"{job}_{task}").count("attempt 2") for task in range(6)] == [0, 0, 0, 0, 0, 1]
+
+    done = user.make("slurm-resume", f"JOB={cancelled}")
     assert done.returncode == 0, done.stderr
     second = done.stdout.split("as job ")[1].split(":")[0]
     wait_until(lambda: not cluster.queue(), 240)
-    assert results(runs(user) / "long" / victim)["test/auroc"] > 0
-    assert "seed_everything: 1" in (runs(user) / "long" / victim / "config.yaml").read_text()
-    assert sorted(path.name for path in (user.home / "logs").glob(f"*{second}*.out")) == [
-        f"projection_train_{second}_5.out"
-    ]
+    assert results(runs(user) / "long" / cancelled)["test/auroc"] > 0
+    assert "seed_everything: 0" in (runs(user) / "long" / cancelled / "config.yaml").read_text()
+    logs = [path.name for path in (user.home / "logs").glob(f"*{second}*.out")]
+    assert logs == [f"projection_train_{second}_4.out"]
