@@ -49,7 +49,7 @@ test: $(VENV)/.installed-dev ## Run all checks: ruff, mypy, pytest
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	launchers/with_args.sh $(BIN)/pytest -n 2
+	launchers/with_args.sh $(BIN)/pytest -n 2 --dist loadgroup
 
 .PHONY: benchmark
 benchmark: $(VENV)/.installed-dev data/benchmark_100hz data/benchmark_500hz ## Measure speed against its targets: runs/benchmarks/loading.{md,json}

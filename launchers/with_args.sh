@@ -7,11 +7,12 @@ set -euo pipefail
 
 words=()
 if [[ -n ${ARGS:-} ]]; then
-    if ! printf '%s' "$ARGS" | xargs printf '' 2>/dev/null; then
+    # the line ends, or xargs would lose an empty word there
+    if ! printf '%s\n' "$ARGS" | xargs printf '' 2>/dev/null; then
         echo "ARGS has a quote without its other half: $ARGS" >&2
         exit 2
     fi
-    while IFS= read -r -d '' word; do words+=("$word"); done < <(printf '%s' "$ARGS" | xargs printf '%s\0')
+    while IFS= read -r -d '' word; do words+=("$word"); done < <(printf '%s\n' "$ARGS" | xargs printf '%s\0')
 fi
 unset ARGS
 exec "$@" ${words[@]+"${words[@]}"}

@@ -53,7 +53,7 @@ export_settings() {
 test_submission() {
     local said
     said=$("${sbatch[@]}" --test-only "$checkout/launchers/slurm/train.sh" "${arguments[@]}" 2>&1) ||
-        fail "Slurm refuses the job: $(grep error: <<<"$said" | head -n 1 | sed 's/^.*error: //')"
+        fail "Slurm refuses the job: $(grep -m 1 -E '(error|failure): ' <<<"$said" | sed -E 's/^.*(error|failure): //')"
 }
 
 # Submits train.sh of the code to run; sets `job`.

@@ -106,12 +106,17 @@ class User:
         self.home = home
         self.environment = environment
 
+    def surroundings(self) -> dict[str, str]:
+        """Give the whole environment, without what a make that runs the tests hands down."""
+        outer = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        return {**outer, **self.environment}
+
     def make(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a make target."""
         return subprocess.run(
             ["make", "--no-print-directory", *words],
             cwd=self.home,
-            env={**os.environ, **self.environment, **variables},
+            env={**self.surroundings(), **variables},
             capture_output=True,
             text=True,
         )

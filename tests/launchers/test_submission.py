@@ -1,6 +1,5 @@
 """What `make slurm` refuses, what it shows, and what it leaves behind."""
 
-import os
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -38,10 +37,10 @@ def complaints(done: subprocess.CompletedProcess[str]) -> list[str]:
         (["EXP=../configs/tiny"], "EXP is an experiment"),
         (["EXP=tiny", "SEEDS=1;2"], "SEEDS are whole numbers separated by commas; found: 1;2"),
         (["EXP=tiny", "GPUS=two"], "GPUS is a whole number; found: two"),
-        (["EXP=tiny", "GPUS=3"], "Slurm refuses the job: "),
+        (["EXP=tiny", "GPUS=3"], "Slurm refuses the job: Requested node configuration is not available"),
         (["EXP=tiny", "NODES=3"], "Slurm refuses the job: "),
         (["EXP=tiny", "MEM=1T"], "Slurm refuses the job: "),
-        (["EXP=tiny", "TIME=soon"], "Slurm refuses the job: "),
+        (["EXP=tiny", "TIME=soon"], "Slurm refuses the job: Invalid --time specification"),
         (["EXP=tiny", "PARTITION=nope"], "Slurm refuses the job: invalid partition specified: nope"),
         (["EXP=tiny", "PARTITION=$(touch pwned)"], "Slurm refuses the job: "),
         (["EXP=tiny", "CONTAINER=/nowhere.sif"], "there is no image /nowhere.sif; make it with `make sif`"),
@@ -75,6 +74,7 @@ def test_what_cannot_run_is_refused_in_one_line(
     said = complaints(done)
     assert len(said) == 1, said
     assert told in said[0]
+    assert not said[0].endswith(": ")
     assert not cluster.queue()
     assert not list(Path(user.environment["RUNS_PATH"]).iterdir())
     assert not list(user.home.rglob("pwned"))
@@ -151,7 +151,7 @@ def test_jobs_are_listed_followed_and_cancelled(user: User, cluster: Cluster) ->
     with subprocess.Popen(
         ["make", "slurm-logs", f"JOB={job}"],
         cwd=user.home,
-        env={**os.environ, **user.environment},
+        env=user.surroundings(),
         stdout=subprocess.PIPE,
         text=True,
     ) as following:
