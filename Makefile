@@ -15,9 +15,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+define newline
+
+
+endef
 quoted = '$(subst ','\'',$(1))'
 ifneq ($(shell printf %s $(call quoted,$(EXP)) | tr -d 'A-Za-z0-9_./,-' | wc -c | tr -d ' '),0)
-$(error EXP is the name of an experiment, as in EXP=demo; found: $(EXP))
+$(error EXP is the name of an experiment, as in EXP=demo; found: $(subst $(newline), ,$(EXP)))
 endif
 CONFIG := configs/$(EXP).yaml
 # the data file that must exist first: the one the experiment names below data/, or the shared default where it names
@@ -49,7 +53,7 @@ test: $(VENV)/.installed-dev ## Run all checks: ruff, mypy, pytest
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	launchers/with_args.sh $(BIN)/pytest -n 2 --dist loadgroup
+	launchers/with_args.sh $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: benchmark
 benchmark: $(VENV)/.installed-dev data/benchmark_100hz data/benchmark_500hz ## Measure speed against its targets: runs/benchmarks/loading.{md,json}

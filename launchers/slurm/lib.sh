@@ -2,6 +2,8 @@
 # What submit.sh, jobs.sh and pull_latest.sh share. It is sourced.
 
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=launchers/site.sh
+source "$home/launchers/site.sh"
 # every variable that a user may set, on the command line or in site.env
 options=(EXP SEEDS PARTITION ACCOUNT QOS TIME NODES GPUS CPUS MEM SBATCH_OPTIONS PARALLEL CODE CONTAINER VENV
     DATA_PATH RUNS_PATH SCRATCH STAGE MAX_REQUEUES IMAGE_REGISTRY DRY_RUN)
@@ -11,18 +13,8 @@ fail() {
     exit 2
 }
 
-# What was given on the command line or in the environment wins over site.env.
-read_site() {
-    local given=() name
-    [[ -f $home/launchers/slurm/site.env ]] || return 0
-    for name in "${options[@]}"; do
-        if [[ -n ${!name:-} ]]; then given+=("$name=${!name}"); fi
-    done
-    # shellcheck disable=SC1091
-    source "$home/launchers/slurm/site.env"
-    for name in "${given[@]}"; do
-        printf -v "${name%%=*}" '%s' "${name#*=}"
-    done
+read_own_site() {
+    read_site "$home/launchers/slurm/site.env" "${options[@]}"
 }
 
 need_slurm() {

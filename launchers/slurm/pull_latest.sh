@@ -38,7 +38,7 @@ tag_of_branch() {
 }
 
 read_options "$@"
-read_site
+read_own_site
 registry=${registry:-${IMAGE_REGISTRY:-}}
 [[ -n $registry ]] || fail "--registry, or IMAGE_REGISTRY in site.env, says where images are, as in ghcr.io/my_lab"
 engine=$(command -v apptainer || command -v singularity) || fail "there is neither apptainer nor singularity on this machine"

@@ -10,7 +10,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 complete_options() {
-    read_site
+    read_own_site
     EXP=${EXP:-demo} GPUS=${GPUS:-1} CONTAINER=${CONTAINER:-$HOME/projection_latest.sif} STAGE=${STAGE:-0}
     [[ $CONTAINER == none ]] || CONTAINER=$(absolute "$CONTAINER")
     VENV=$(absolute "${VENV:-$home/.venv}")
@@ -72,7 +72,7 @@ resolved_config() {
     fi
     cd "$checkout"
     export CONTAINER DATA_PATH
-    TMPDIR=$checkout WORKSPACE=$checkout RUNS_PATH=$checkout/runs "${command[@]}" fit --config "configs/$1.yaml" "${@:2}" --print_config
+    DRY_RUN='' TMPDIR=$checkout WORKSPACE=$checkout RUNS_PATH=$checkout/runs "${command[@]}" fit --config "configs/$1.yaml" "${@:2}" --print_config
 }
 
 # The files that a resolved configuration names in data.init_args.path: one, or a list of them.

@@ -16,7 +16,8 @@ from tests.engines.daemons import daemon, free_ports, wait_until
 
 _TOOLS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "setpriv")
 
-# GPUs are device files that lead nowhere: Slurm hands them out, and PyTorch finds none
+# GPUs are device files that lead nowhere: Slurm hands them out, and PyTorch finds none. Numbers of jobs begin at the
+# port, so that those of two clusters differ.
 _CONFIGURATION = """\
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
@@ -26,6 +27,7 @@ CredType=cred/munge
 SlurmUser=root
 SlurmdUser=root
 SlurmctldPort={ports[0]}
+FirstJobId={ports[0]}
 StateSaveLocation={base}/state
 SlurmdSpoolDir={base}/spool/%n
 SlurmctldPidFile={base}/run/slurmctld.pid

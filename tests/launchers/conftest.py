@@ -52,7 +52,8 @@ def home(corpus_file: Path) -> Iterator[Path]:
             config.parent.mkdir(exist_ok=True)
             config.write_text(_TINY.format(epochs=epochs, batch_size=batch_size))
         (home / "data").mkdir()
-        shutil.copy(corpus_file, home / "data" / "corpus.h5")
+        for name in ("corpus", "demo_100hz"):
+            shutil.copy(corpus_file, home / "data" / f"{name}.h5")
         identity = ["-c", "user.name=A User", "-c", "user.email=user@example.org"]
         for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "Mine"]):
             subprocess.run(["git", *command], cwd=home, check=True)

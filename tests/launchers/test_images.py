@@ -19,7 +19,6 @@ from tests.engines.cluster import Cluster
 from tests.engines.daemons import wait_until
 from tests.launchers.conftest import SECRET, User, files_with, watched
 
-pytestmark = pytest.mark.xdist_group("images")
 PODMAN_BUILD = ["--isolation=chroot", "--network=host", "--pull=never", "--format=docker"]
 
 

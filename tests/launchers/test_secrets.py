@@ -9,7 +9,6 @@ import pytest
 from tests.engines.cluster import Cluster
 from tests.launchers.conftest import SECRET, User, files_with, watched
 
-pytestmark = pytest.mark.xdist_group("slurm")
 _PROBE = """\
 import hashlib, os
 import lightning.pytorch

@@ -10,7 +10,6 @@ import pytest
 from tests.engines.cluster import Cluster
 from tests.launchers.conftest import User
 
-pytestmark = pytest.mark.xdist_group("slurm")
 
 
 @pytest.fixture
@@ -46,7 +45,7 @@ def complaints(done: subprocess.CompletedProcess[str]) -> list[str]:
         (["EXP=tiny", "CONTAINER=/nowhere.sif"], "there is no image /nowhere.sif; make it with `make sif`"),
         (["EXP=tiny", "VENV=/nowhere"], "there is no virtual environment /nowhere"),
         (["EXP=tiny", "DATA_PATH=/nowhere"], "there is no data folder /nowhere"),
-        (["EXP=demo"], "for data/demo_100hz.h5, which configs/demo.yaml names; `make data EXP=demo` makes it"),
+        (["EXP=exp"], "for data/ptbxl_100hz.h5, which configs/exp.yaml names; `make data EXP=exp` makes it"),
         (["EXP=tiny", "ARGS=--data.path=/nowhere.h5"], "there is no data file /nowhere.h5"),
         (
             ["EXP=tiny", "ARGS=--data.path=/dev/null", "STAGE=1"],
