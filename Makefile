@@ -36,10 +36,14 @@ export PYTHONDONTWRITEBYTECODE :=
 .PHONY: help
 help: ## List every target
 	@echo "make TARGET [EXP=demo] [ARGS=\"--trainer.max_epochs 3\"] [GPUS=2]"
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /|/' | awk -F'|' '{printf "  %-18s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: $(VENV)/.installed ## Make the virtual environment with the pinned packages
+
+.PHONY: setup-sagemaker
+setup-sagemaker: $(VENV)/.installed ## Add what submitting to SageMaker needs
+	$(PIP) --editable '.[sagemaker]'
 
 .PHONY: fit
 fit: $(CONFIG) $(VENV)/.installed $(DATA) ## Train configs/$EXP.yaml and test its best checkpoint; makes missing data first
@@ -74,6 +78,28 @@ slurm-cancel: ## Cancel job $JOB
 
 slurm-resume: ## Submit job $JOB again (or one task of an array, 123_4): it continues in its run folder
 	@JOB=$(call quoted,$(JOB)) launchers/slurm/jobs.sh resume
+
+.PHONY: sagemaker sagemaker-image sagemaker-rehearse sagemaker-status sagemaker-logs sagemaker-stop sagemaker-fetch
+sagemaker: ## Submit configs/$EXP.yaml to Amazon SageMaker; see launchers/sagemaker/site.env.example
+	@launchers/with_args.sh launchers/sagemaker/sagemaker.sh submit
+
+sagemaker-rehearse: ## Run on this machine what that job would run, without AWS
+	@launchers/with_args.sh launchers/sagemaker/rehearse.sh
+
+sagemaker-image: ## Build the image for SageMaker and push it to ECR, as $REPOSITORY:$TAG of $ACCOUNT in $REGION
+	@launchers/with_args.sh launchers/sagemaker/sagemaker.sh image
+
+sagemaker-status: ## List the jobs on SageMaker, or describe job $JOB
+	@launchers/sagemaker/sagemaker.sh status
+
+sagemaker-logs: ## Follow what SageMaker job $JOB says
+	@launchers/sagemaker/sagemaker.sh logs
+
+sagemaker-stop: ## End SageMaker job $JOB; it saves its state first
+	@launchers/sagemaker/sagemaker.sh stop
+
+sagemaker-fetch: ## Bring SageMaker job $JOB home into runs/
+	@launchers/sagemaker/sagemaker.sh fetch
 
 .PHONY: image sif
 image: ## Build the container image with docker or podman

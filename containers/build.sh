@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image with docker or podman, or with --singularity the .sif with apptainer or singularity.
 #
-#   containers/build.sh [--name projection] [--tag latest] [--base IMAGE] [--torch cpu|cu128|...]
+#   containers/build.sh [--name projection] [--tag latest] [--file DOCKERFILE] [--base IMAGE] [--torch cpu|cu128|...]
 #                       [--registry REGISTRY [--push]] [--singularity [--bootstrap docker]] [--dry-run]
 #                       [-- OPTIONS OF THE BUILDER ...]
 #
@@ -10,7 +10,7 @@
 set -euo pipefail
 
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-name=projection tag=latest base='' torch='' registry='' bootstrap='' push='' singularity='' dry_run='' options=()
+file=containers/Dockerfile name=projection tag=latest base='' torch='' registry='' bootstrap='' push='' singularity='' dry_run='' options=()
 
 fail() {
     echo "build: $*" >&2
@@ -24,7 +24,7 @@ usage() {
 read_options() {
     while (($#)); do
         case $1 in
-        --name | --tag | --base | --torch | --registry | --bootstrap)
+        --file | --name | --tag | --base | --torch | --registry | --bootstrap)
             (($# > 1)) || fail "$1 needs a value"
             printf -v "${1#--}" '%s' "$2"
             shift
@@ -64,7 +64,7 @@ find_engine() {
 build_image() {
     local engine reference=${registry:+$registry/}$name:$tag
     engine=${ENGINE:-$(find_engine docker podman)}
-    do_it "$engine" build --file containers/Dockerfile --tag "$reference" ${base:+--build-arg "BASE=$base"} \
+    do_it "$engine" build --file "$file" --tag "$reference" ${base:+--build-arg "BASE=$base"} \
         ${torch:+--build-arg "TORCH_VARIANT=$torch"} --build-arg "REVISION=$revision" "${options[@]}" .
     if [[ -n $push ]]; then do_it "$engine" push "$reference"; fi
 }

@@ -2,7 +2,8 @@
 # The steps of building an image, which Dockerfile and projection.def share. Runs inside the image.
 #
 #   install.sh dependencies   Python and the pinned packages of pyproject.toml, beside this script's parent folder
-#   install.sh project        projection itself, from /opt/projection
+#   install.sh additions      the same packages into the image's own Python, whose PyTorch stays as it is
+#   install.sh project        projection itself, from /opt/projection; PYTHON names another Python than /opt/venv's
 set -euo pipefail
 
 source=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -15,31 +16,47 @@ install_python() {
     rm -rf /var/lib/apt/lists/*
 }
 
+list_requirements() {
+    python3 -c 'import sys, tomllib; print(*tomllib.load(sys.stdin.buffer)["project"]["dependencies"], sep="\n")' \
+        <"$source/pyproject.toml" >/tmp/requirements.txt
+}
+
 # TORCH_VARIANT is a folder of PyTorch's own index, such as cpu or cu128; PyPI's wheel is the one for current GPUs.
 install_dependencies() {
     install_python
     python3 -m venv /opt/venv
-    python3 -c 'import sys, tomllib; print(*tomllib.load(sys.stdin.buffer)["project"]["dependencies"], sep="\n")' \
-        <"$source/pyproject.toml" >/tmp/requirements.txt
+    list_requirements
     /opt/venv/bin/pip install --no-cache-dir --constraint "$source/constraints.txt" --requirement /tmp/requirements.txt \
         'setuptools>=77' ${TORCH_VARIANT:+--extra-index-url "https://download.pytorch.org/whl/$TORCH_VARIANT"}
     rm /tmp/requirements.txt
 }
 
+# AWS built its PyTorch for its own CUDA and network: whatever else is installed has to get along with it.
+install_additions() {
+    local torch
+    torch=$(python3 -c 'import torch; print(torch.__version__)')
+    list_requirements
+    { sed '/^torch==/d' "$source/constraints.txt" && echo "torch===$torch"; } >/tmp/constraints.txt
+    python3 -m pip install --no-cache-dir --constraint /tmp/constraints.txt --requirement /tmp/requirements.txt 'setuptools>=77'
+    rm /tmp/requirements.txt /tmp/constraints.txt
+    [[ $(python3 -c 'import torch; print(torch.__version__)') == "$torch" ]]
+}
+
 # Editable, because the shared defaults lie beside the package. Code bound to /workspace is found before it.
 install_project() {
-    /opt/venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --editable /opt/projection
+    local python=${PYTHON:-/opt/venv/bin/python}
+    "$python" -m pip install --no-cache-dir --no-deps --no-build-isolation --editable /opt/projection
     mkdir -p /workspace
     chmod 1777 /workspace
     cd /opt/projection
-    /opt/venv/bin/python -m projection --help >/dev/null
-    /opt/venv/bin/python -m projection fit --help >/dev/null
+    "$python" -m projection --help >/dev/null
+    "$python" -m projection fit --help >/dev/null
 }
 
 case ${1:-} in
-dependencies | project) "install_$1" ;;
+dependencies | additions | project) "install_$1" ;;
 *)
-    echo "usage: install.sh dependencies|project" >&2
+    echo "usage: install.sh dependencies|additions|project" >&2
     exit 2
     ;;
 esac

@@ -1,6 +1,7 @@
 """The trainer commands: `fit`, `validate`, `test` and `predict`."""
 
 import logging
+import os
 import pickle
 import signal
 import sys
@@ -22,6 +23,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from projection import models, tasks, transforms  # noqa: F401 - so that their classes are known by short names
 from projection.callbacks import BestCheckpoint, BoundedProgressBar, LastCheckpoint, PredictionWriter, RunRecord
+from projection.callbacks.checkpoint import bring_to_every_node
 from projection.data.datamodule import PTBXLDataModule  # noqa: F401 - likewise
 from projection.errors import ProjectionError
 from projection.parser import Parser
@@ -110,6 +112,8 @@ class ProjectionCLI(LightningCLI):
         """Judge the best checkpoint and show the results."""
         trainer = self.trainer
         best = next((call.best_model_path for call in self._callbacks(BestCheckpoint)), None)
+        if best:
+            bring_to_every_node(trainer, Path(best))
         # a checkpoint's weights are the averaged ones; the callback would put the others back
         averaging = self._callbacks(WeightAveraging)
         trainer.callbacks = [call for call in trainer.callbacks if call not in averaging]  # type: ignore[attr-defined]
@@ -208,9 +212,10 @@ def direct_output(config: Namespace, folder: Path) -> None:
                 logger.init_args.name = unused(folder, logger.init_args.name)
             if logger.class_path.endswith("WandbLogger"):
                 Path(folder).mkdir(parents=True, exist_ok=True)
-                logger.init_args.name = logger.init_args.name or f"{folder.parent.name}/{folder.name}"
+                experiment, run = folder.parent.name, folder.name
+                logger.init_args.name = logger.init_args.name or os.environ.get("WANDB_NAME", f"{experiment}/{run}")
                 # so that a resumed run goes on in its own curves
-                logger.init_args.id = logger.init_args.id or f"{folder.parent.name}-{folder.name}"
+                logger.init_args.id = logger.init_args.id or os.environ.get("WANDB_RUN_ID", f"{experiment}-{run}")
 
 
 def _own_cause(error: BaseException) -> ProjectionError | None:

@@ -189,3 +189,23 @@ class LastCheckpoint(ModelCheckpoint):
             "`--ckpt_path last` in the same run folder continues."
         )
         sys.exit(128 + number)
+
+
+def bring_to_every_node(trainer: Trainer, checkpoint: Path) -> None:
+    """Copy a checkpoint from the first node to those that do not share its disk; to be called on all ranks.
+
+    Args:
+        trainer: The trainer.
+        checkpoint: The file.
+    """
+    strategy = trainer.strategy
+    absent = torch.tensor(0 if checkpoint.exists() else 1, device=strategy.root_device)
+    if not int(strategy.reduce(absent, reduce_op="sum")):
+        return
+    content = strategy.broadcast(checkpoint.read_bytes() if trainer.is_global_zero else b"")
+    if trainer.local_rank == 0 and absent:
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        partial = checkpoint.with_name(f".{checkpoint.name}.partial")
+        partial.write_bytes(content)
+        partial.replace(checkpoint)
+    strategy.barrier()

@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 from tests.engines.cluster import Cluster, running_cluster
 
 # the demo in a second, and without dropout, so that an interrupted run can be compared bit by bit
-_TINY = """\
+TINY = """\
 # Goal: run in a test.
 trainer: {{max_epochs: {epochs}, accelerator: cpu, enable_progress_bar: false, log_every_n_steps: 4}}
 data:
@@ -30,7 +30,7 @@ model:
     window: 2.5
 """
 SECRET = "5ec4e7" * 6 + "cafe"  # shaped like a key of Weights & Biases
-_CONFIGS = {"tiny": (2, 32), "other": (1, 32), "third/deep": (1, 16), "long": (150, 8)}
+CONFIGS = {"tiny": (2, 32), "other": (1, 32), "third/deep": (1, 16), "long": (150, 8)}
 
 
 @pytest.fixture(scope="session")
@@ -47,10 +47,10 @@ def home(corpus_file: Path) -> Iterator[Path]:
         subprocess.run([ROOT / "launchers" / "snapshot.sh", home / "code.tar.gz"], check=True)
         subprocess.run(["tar", "-xzf", home / "code.tar.gz", "-C", home], check=True)
         (home / "code.tar.gz").unlink()
-        for name, (epochs, batch_size) in _CONFIGS.items():
+        for name, (epochs, batch_size) in CONFIGS.items():
             config = home / "configs" / f"{name}.yaml"
             config.parent.mkdir(exist_ok=True)
-            config.write_text(_TINY.format(epochs=epochs, batch_size=batch_size))
+            config.write_text(TINY.format(epochs=epochs, batch_size=batch_size))
         (home / "data").mkdir()
         for name in ("corpus", "demo_100hz"):
             shutil.copy(corpus_file, home / "data" / f"{name}.h5")

@@ -11,7 +11,6 @@ from tests.engines.cluster import Cluster
 from tests.launchers.conftest import User
 
 
-
 @pytest.fixture
 def temporary(user: User, tmp_path: Path) -> Iterator[Path]:
     """The folder of temporary files, which is empty in the end."""

@@ -1,0 +1,166 @@
+"""What jobs need of an account: clients, uploads, and whether role, bucket and image are there."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.progress import Progress
+
+from launchers.sagemaker.settings import Settings, SubmissionError
+
+_PART = 16 * 1024 * 1024
+_FORBIDDEN = ("AccessDenied", "AccessDeniedException", "403", "UnauthorizedOperation")
+
+
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """Turn what AWS says into one line.
+
+    Raises:
+        SubmissionError: If AWS refuses, or cannot be reached.
+    """
+    try:
+        yield
+    except ClientError as error:
+        said = error.response.get("Error", {})
+        raise SubmissionError(f"AWS refuses {error.operation_name}: {said.get('Message', error)}") from error
+    except BotoCoreError as error:
+        hint = "; see `aws configure`" if "redentials" in str(error) else ""
+        raise SubmissionError(f"{str(error).rstrip('.')}{hint}") from error
+
+
+def client(service: str, region: str) -> Any:
+    """Make a client that gives up soon where there is no network.
+
+    Args:
+        service: The service's name, such as s3.
+        region: AWS region.
+
+    Returns:
+        The client.
+    """
+    config = Config(connect_timeout=10, retries={"max_attempts": 4, "mode": "standard"})
+    return boto3.client(service, region_name=region, config=config)
+
+
+def check_account(settings: Settings) -> list[str]:
+    """Make sure that role, bucket and image exist.
+
+    Args:
+        settings: The job's settings.
+
+    Returns:
+        What could not be looked up for want of permission.
+
+    Raises:
+        SubmissionError: If one does not exist.
+    """
+    repository, tag = settings.image.partition("/")[2], {"imageTag": "latest"}
+    if "@" in repository:
+        repository, _, digest = repository.partition("@")
+        tag = {"imageDigest": digest}
+    elif ":" in repository:
+        repository, _, name = repository.partition(":")
+        tag = {"imageTag": name}
+    role, account = settings.role.rpartition("/")[2], settings.image.partition(".")[0]
+    wanted: dict[str, Callable[[], Any]] = {
+        f"role {settings.role}": lambda: client("iam", settings.region).get_role(RoleName=role),
+        f"bucket {settings.bucket}": lambda: client("s3", settings.region).head_bucket(Bucket=settings.bucket),
+        f"image {settings.image}": lambda: client("ecr", settings.region).describe_images(
+            registryId=account, repositoryName=repository, imageIds=[tag]
+        ),
+    }
+    return [what for what, look in wanted.items() if not _exists(what, look)]
+
+
+def _exists(what: str, look: Callable[[], Any]) -> bool:
+    """Look; False where that is forbidden."""
+    try:
+        look()
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code"))
+        if code in _FORBIDDEN:
+            return False
+        if code in ("404", "NoSuchEntity", "NoSuchBucket", "RepositoryNotFoundException", "ImageNotFoundException"):
+            hint = "; `make sagemaker-image` makes it" if what.startswith("image") else ""
+            raise SubmissionError(f"there is no {what}{hint}") from error
+        raise
+    return True
+
+
+def sha256(path: Path) -> str:
+    """Compute the SHA-256 of a file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The digest in hexadecimal.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def upload(path: Path, uri: str, settings: Settings) -> bool:
+    """Upload a file, unless it is there already.
+
+    Args:
+        path: The file.
+        uri: Where to, in S3; a name that holds the content's hash makes the same content the same object.
+        settings: The job's settings, with the key for encryption.
+
+    Returns:
+        Whether it had to be uploaded.
+    """
+    bucket, key = split(uri)
+    storage, size = client("s3", settings.region), path.stat().st_size
+    if size_in_s3(storage, bucket, key) == size:
+        return False
+    extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.kms_key} if settings.kms_key else {}
+    parts = TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"Uploading {path.name}", total=size)
+        storage.upload_file(
+            str(path), bucket, key, ExtraArgs=extra, Config=parts, Callback=lambda sent: bar.advance(task, sent)
+        )
+    return True
+
+
+def size_in_s3(storage: Any, bucket: str, key: str) -> int | None:
+    """Give the size of an object.
+
+    Args:
+        storage: A client of S3.
+        bucket: The bucket.
+        key: The object's name.
+
+    Returns:
+        Bytes, or None if there is no such object.
+    """
+    try:
+        return int(storage.head_object(Bucket=bucket, Key=key)["ContentLength"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("404", "NoSuchKey", "NotFound"):
+            raise
+        return None
+
+
+def split(uri: str) -> tuple[str, str]:
+    """Split an address in S3.
+
+    Args:
+        uri: s3://BUCKET/KEY.
+
+    Returns:
+        Bucket and key.
+    """
+    parts = urlparse(uri)
+    return parts.netloc, parts.path.lstrip("/")

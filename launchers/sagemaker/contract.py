@@ -1,0 +1,151 @@
+"""What SageMaker lays before a training container, and what it takes from it.
+
+Source: "How Amazon SageMaker AI Provides Training Information" and "How Amazon SageMaker AI Processes Training Output"
+in the SageMaker developer guide.
+"""
+
+import json
+import shutil
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launchers.sagemaker.hyperparameters import config_names
+
+# the channels of the uploaded configuration and code; all others hold data
+CONFIG_CHANNEL = "config"
+CODE_CHANNEL = "code"
+CODE_ARCHIVE = "code.tar.gz"
+# the longest reason of a failure that SageMaker shows, in characters
+LONGEST_REASON = 1024
+
+
+class ContractError(Exception):
+    """Say what was not as SageMaker lays it, or what the job was not given."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """The files of one container.
+
+    Args:
+        prefix: Where they are; SageMaker's own place is /opt/ml.
+        image: The folder of the image's own code.
+    """
+
+    prefix: Path
+    image: Path
+
+    @property
+    def project(self) -> Path:
+        """The folder of the code to run, whose configs/ a job can name: uploaded, or the image's own."""
+        return self.prefix / "code" if self._archive.exists() else self.image
+
+    @property
+    def _archive(self) -> Path:
+        return self.channel(CODE_CHANNEL) / CODE_ARCHIVE
+
+    def unpack_code(self) -> None:
+        """Unpack uploaded code, if there is any."""
+        if self._archive.exists():
+            shutil.rmtree(self.project, ignore_errors=True)
+            with tarfile.open(self._archive) as archive:
+                archive.extractall(self.project, filter="data")
+
+    @property
+    def run_folder(self) -> Path:
+        """The run folder, which SageMaker keeps in S3 while the job runs and brings back after an interruption."""
+        return self.prefix / "checkpoints"
+
+    @property
+    def failure(self) -> Path:
+        """The file whose beginning SageMaker shows as the reason of a failure."""
+        return self.prefix / "output" / "failure"
+
+    def read(self, name: str) -> Any:
+        """Read one of SageMaker's files.
+
+        Args:
+            name: hyperparameters, inputdataconfig or resourceconfig.
+
+        Returns:
+            What it holds; nothing, if it is missing.
+
+        Raises:
+            ContractError: If it is no JSON.
+        """
+        file = self.prefix / "input" / "config" / f"{name}.json"
+        try:
+            return json.loads(file.read_text()) if file.exists() else {}
+        except ValueError as error:
+            raise ContractError(f"{file} is no JSON: {error}") from error
+
+    def channel(self, name: str) -> Path:
+        """Give the folder of a channel.
+
+        Args:
+            name: The channel's name.
+        """
+        return self.prefix / "input" / "data" / name
+
+    def configs(self) -> list[Path]:
+        """Find the configurations that the job names: uploaded ones first, then those in the image.
+
+        Returns:
+            Their paths, in order.
+
+        Raises:
+            ContractError: If none is named, or one is not there.
+        """
+        names = config_names(self.read("hyperparameters"))
+        uploaded = self.channel(CONFIG_CHANNEL)
+        if not names:
+            names = [str(path.relative_to(uploaded))[:-5] for path in sorted(uploaded.rglob("*.yaml"))]
+        if not names:
+            raise ContractError(
+                "no configuration: name one by the hyperparameter config, or upload one in a channel config"
+            )
+        return [self._config(name.removesuffix(".yaml")) for name in names]
+
+    def _config(self, name: str) -> Path:
+        folders = (self.channel(CONFIG_CHANNEL), self.project / "configs")
+        for folder in folders:
+            path = folder / f"{name}.yaml"
+            if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
+                return path
+        raise ContractError(f"there is no {name}.yaml in {folders[0]} (the channel config) or {folders[1]}")
+
+    def data_files(self) -> list[Path]:
+        """Find the HDF5 files of all channels.
+
+        Returns:
+            Their paths, by channel and name; none, if no channel holds data.
+
+        Raises:
+            ContractError: If a channel holds no HDF5 file.
+        """
+        found: list[Path] = []
+        for name in sorted(set(self.read("inputdataconfig")) - {CONFIG_CHANNEL, CODE_CHANNEL}):
+            files = sorted(path for path in self.channel(name).rglob("*") if path.suffix in (".h5", ".hdf5"))
+            if not files:
+                there = ", ".join(sorted(path.name for path in self.channel(name).glob("*"))) or "nothing"
+                raise ContractError(f"the channel {name} holds no HDF5 file (.h5), only: {there}")
+            found += files
+        return found
+
+    def deliver(self) -> None:
+        """Put the best checkpoint where SageMaker takes the model from, and the run's records beside the outputs.
+
+        Both are parts of the run folder, so that both unpacked in one place make it whole again.
+        """
+        model, output = self.prefix / "model", self.prefix / "output" / "data"
+        checkpoints = self.run_folder / "checkpoints"
+        best = next((path for path in (checkpoints / "best.ckpt", checkpoints / "last.ckpt") if path.exists()), None)
+        (model / "checkpoints").mkdir(parents=True, exist_ok=True)
+        if best:
+            shutil.copy2(best, model / "checkpoints")
+        for name in ("config.yaml", "provenance.json", "results.json"):
+            if (self.run_folder / name).exists():
+                shutil.copy2(self.run_folder / name, model)
+        shutil.copytree(self.run_folder, output, ignore=shutil.ignore_patterns("*.ckpt"), dirs_exist_ok=True)

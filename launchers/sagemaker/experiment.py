@@ -1,0 +1,114 @@
+"""The experiment that a job runs: its configuration, its data, and what was changed on the command line."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from launchers.sagemaker.hyperparameters import CONFIG, encode
+from launchers.sagemaker.settings import SubmissionError
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment, read and found in order.
+
+    Args:
+        name: Its name.
+        config: The resolved configuration, as YAML.
+        hyperparameters: What a job shows of it, and a tuner may change: the settings of the command line.
+        data: The data files it names.
+    """
+
+    name: str
+    config: str
+    hyperparameters: dict[str, str]
+    data: tuple[Path, ...]
+
+
+def read_experiment(name: str, words: Sequence[str]) -> Experiment:
+    """Resolve a configuration, with all arguments, as `fit` would.
+
+    Args:
+        name: The experiment's name.
+        words: Arguments for `fit`.
+
+    Returns:
+        The experiment.
+
+    Raises:
+        SubmissionError: If the configuration is not there or not accepted, or data are missing.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", name) or ".." in name:
+        raise SubmissionError(f"EXP is the name of an experiment, as in EXP=demo; found: {name}")
+    file = PROJECT / "configs" / f"{name}.yaml"
+    if not file.is_file():
+        raise SubmissionError(f"there is no configs/{name}.yaml; experiments: {' '.join(_experiments())}")
+    settings = _settings(words)
+    command = [sys.executable, "-m", "projection", "fit", "--config", str(file), *words, "--print_config"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line and not line.startswith("All options")]
+        raise SubmissionError(f"configs/{name}.yaml is not accepted: {' '.join(said[-5:])}")
+    # what adds to a list would add twice, and local files are not there: both are in the configuration
+    shown = {key: value for key, value in settings.items() if not key.endswith("+") and not (PROJECT / value).is_file()}
+    return Experiment(name, done.stdout, encode({CONFIG: name, **shown}), _data_files(name, done.stdout))
+
+
+def _experiments() -> list[str]:
+    configs = PROJECT / "configs"
+    names = (str(path.relative_to(configs).with_suffix("")) for path in configs.rglob("*.yaml"))
+    return sorted(name for name in names if name != "base" and not name.startswith("presets/"))
+
+
+def _settings(words: Sequence[str]) -> dict[str, str]:
+    """Read `--name value` and `--name=value`, but for --config."""
+    found: dict[str, str] = {}
+    rest = list(words)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if not name.startswith("--"):
+            raise SubmissionError(f"ARGS are pairs such as --trainer.max_epochs 5; found: {name}")
+        if not equals:
+            if not rest:
+                raise SubmissionError(f"{name} has no value in ARGS")
+            value = rest.pop(0)
+        if name != "--config":
+            found[name[2:]] = value
+    return found
+
+
+def _data_files(name: str, config: str) -> tuple[Path, ...]:
+    given = (yaml.safe_load(config).get("data") or {}).get("init_args", {}).get("path") or []
+    files = [PROJECT / path for path in (given if isinstance(given, list) else [given])]
+    for file in files:
+        if not file.is_file():
+            raise SubmissionError(
+                f"there is no data file {file}, which configs/{name}.yaml names; `make data EXP={name}` makes it"
+            )
+    return tuple(files)
+
+
+def pack_code(archive: Path) -> str:
+    """Pack the working tree without what git ignores; equal code makes equal bytes.
+
+    Args:
+        archive: The file to write, a .tar.gz.
+
+    Returns:
+        What git calls the code: its commit, with -dirty where files differ from it.
+
+    Raises:
+        SubmissionError: If it is too large.
+    """
+    done = subprocess.run([PROJECT / "launchers" / "snapshot.sh", archive], capture_output=True, text=True)
+    if done.returncode:
+        raise SubmissionError(done.stderr.strip())
+    command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip() or "unknown"

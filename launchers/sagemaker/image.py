@@ -1,0 +1,93 @@
+"""The image in ECR."""
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+from botocore.exceptions import ClientError
+
+from launchers.sagemaker import aws
+from launchers.sagemaker.experiment import PROJECT
+from launchers.sagemaker.settings import SubmissionError, region
+
+_PRIVATE = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")
+_DOCKERFILE = "containers/sagemaker.Dockerfile"
+
+
+def build_and_push(words: Sequence[str]) -> None:
+    """Build the image on BASE, push it as REPOSITORY:TAG to the registry of ACCOUNT in REGION, and say its digest.
+
+    Args:
+        words: More for containers/build.sh.
+
+    Raises:
+        SubmissionError: If there is no builder, or it fails.
+    """
+    place, repository, tag = region(), os.environ.get("REPOSITORY") or "projection", os.environ.get("TAG") or "latest"
+    if not place:
+        raise SubmissionError("REGION is not set; put it into launchers/sagemaker/site.env")
+    engine = _engine()
+    account = os.environ.get("ACCOUNT") or aws.client("sts", place).get_caller_identity()["Account"]
+    suffix = ".cn" if place.startswith("cn-") else ""
+    registry = f"{account}.dkr.ecr.{place}.amazonaws.com{suffix}"
+    _make_repository(account, place, repository)
+    base = os.environ.get("BASE", "")
+    for address in {registry, base.partition("/")[0]}:
+        _log_in(engine, address)
+    command = [str(PROJECT / "containers" / "build.sh"), "--file", _DOCKERFILE, "--name", repository, "--tag", tag]
+    command += ["--registry", registry, "--push", *(["--base", base] if base else []), *words]
+    _run(*command, ENGINE=engine)
+    image = f"{registry}/{repository}:{tag}"
+    print(f"{image}\n{_digest(engine, image)}\nPut IMAGE={image} into launchers/sagemaker/site.env.")
+
+
+def _engine() -> str:
+    engine = os.environ.get("ENGINE") or shutil.which("docker") or shutil.which("podman")
+    if not engine:
+        raise SubmissionError("there is neither docker nor podman on this machine")
+    return engine
+
+
+def _make_repository(account: str, place: str, repository: str) -> None:
+    registry = aws.client("ecr", place)
+    try:
+        registry.describe_repositories(registryId=account, repositoryNames=[repository])
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "RepositoryNotFoundException":
+            raise
+        registry.create_repository(repositoryName=repository, imageScanningConfiguration={"scanOnPush": True})
+        print(f"Made the repository {repository}.")
+
+
+def _log_in(engine: str, address: str) -> None:
+    """Log in to a private registry; the password goes by standard input."""
+    match = _PRIVATE.fullmatch(address)
+    if not match:
+        return
+    answer = aws.client("ecr", match["region"]).get_authorization_token(registryIds=[match["account"]])
+    token = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode()
+    user, _, password = token.partition(":")
+    done = subprocess.run(
+        [engine, "login", "--username", user, "--password-stdin", address],
+        input=password,
+        text=True,
+        capture_output=True,
+    )
+    if done.returncode:
+        raise SubmissionError(f"{engine} could not log in to {address}: {done.stderr.strip().splitlines()[-1]}")
+
+
+def _run(*command: str, **variables: str) -> None:
+    if subprocess.run(command, env={**os.environ, **variables}).returncode:
+        raise SubmissionError(f"the image could not be built: {' '.join(command[:3])} failed; it said why above")
+
+
+def _digest(engine: str, image: str) -> str:
+    command = [engine, "inspect", "--type", "image", "--format", "{{json .RepoDigests}}", image]
+    digests = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    name = image.rpartition(":")[0]
+    return next((digest.partition("@")[2] for digest in digests if digest.startswith(f"{name}@")), "digest unknown")

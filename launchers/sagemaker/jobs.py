@@ -1,0 +1,149 @@
+"""Looking after jobs: their state, what they say, ending them, and bringing their runs home."""
+
+import os
+import shutil
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from launchers.sagemaker import aws
+from launchers.sagemaker.hyperparameters import config_names
+from launchers.sagemaker.settings import SubmissionError, region
+
+_GROUP = "/aws/sagemaker/TrainingJobs"
+_ENDED = ("Completed", "Failed", "Stopped")
+_RECENT = 20
+
+
+def status() -> None:
+    """Tell how job JOB is, or which jobs there were."""
+    service = aws.client("sagemaker", region())
+    if os.environ.get("JOB"):
+        print("\n".join(_description(_job(service))))
+        return
+    listing = service.list_training_jobs(SortBy="CreationTime", SortOrder="Descending", MaxResults=_RECENT)
+    for job in listing["TrainingJobSummaries"]:
+        print(f"{job['CreationTime']:%Y-%m-%d %H:%M}  {job['TrainingJobStatus']:10}  {job['TrainingJobName']}")
+
+
+def logs() -> None:
+    """Show what job JOB says, to its end."""
+    service, store = aws.client("sagemaker", region()), aws.client("logs", region())
+    positions: dict[str, str] = {}
+    name = _job(service)["TrainingJobName"]
+    while True:
+        # asked before reading, so that nothing said at the very end is missed
+        ended = _job(service)["TrainingJobStatus"] in _ENDED
+        for line in _new_lines(store, name, positions):
+            print(line, flush=True)
+        if ended:
+            return
+        time.sleep(5)
+
+
+def stop() -> None:
+    """End job JOB; it saves its state first."""
+    service = aws.client("sagemaker", region())
+    job = _job(service)
+    if job["TrainingJobStatus"] in _ENDED:
+        raise SubmissionError(f"{job['TrainingJobName']} has ended already: {job['TrainingJobStatus']}")
+    service.stop_training_job(TrainingJobName=job["TrainingJobName"])
+    print(f"Told {job['TrainingJobName']} to end; it saves its state within two minutes.")
+
+
+def fetch() -> None:
+    """Bring job JOB home as a run folder; of one that left no results, what it had saved."""
+    service, storage = aws.client("sagemaker", region()), aws.client("s3", region())
+    job = _job(service)
+    name = job["TrainingJobName"]
+    experiment = (config_names(job.get("HyperParameters", {})) or ["sagemaker"])[0]
+    folder = Path(os.environ.get("RUNS_PATH") or "runs") / experiment / name
+    if folder.exists():
+        raise SubmissionError(f"{folder} is there already")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # beside its place, and moved there as a whole
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder.parent) as partial:
+        run = Path(partial) / "run"
+        run.mkdir()
+        found = [_unpack(storage, f"{_artifacts(job)}/{part}.tar.gz", run) for part in ("output", "model")]
+        if not any(found) and not _copy(storage, job.get("CheckpointConfig", {}).get("S3Uri", ""), run):
+            raise SubmissionError(f"{name} ({job['TrainingJobStatus']}) has left nothing in S3 yet")
+        run.rename(folder)
+    print(f"Run folder:  {folder}")
+
+
+def _job(service: Any) -> dict[str, Any]:
+    name = os.environ.get("JOB", "")
+    if not name:
+        raise SubmissionError("JOB is the name of a job, as `make sagemaker-status` lists them")
+    description: dict[str, Any] = service.describe_training_job(TrainingJobName=name)
+    return description
+
+
+def _description(job: dict[str, Any]) -> Iterator[str]:
+    yield f"{job['TrainingJobName']}: {job['TrainingJobStatus']} ({job.get('SecondaryStatus', '')})"
+    if job.get("FailureReason"):
+        yield f"  reason: {job['FailureReason']}"
+    resources = job["ResourceConfig"]
+    yield f"  {resources['InstanceCount']} x {resources['InstanceType']}"
+    trained, billed = job.get("TrainingTimeInSeconds"), job.get("BillableTimeInSeconds")
+    if trained is not None:
+        yield f"  trained {trained} s, billed {trained if billed is None else billed} s"
+    for metric in job.get("FinalMetricDataList", []):
+        yield f"  {metric['MetricName']} = {metric['Value']:.4f}"
+
+
+def _new_lines(store: Any, name: str, positions: dict[str, str]) -> Iterator[str]:
+    """Read on in each machine's stream; positions tells how far each was read."""
+    try:
+        streams = store.describe_log_streams(logGroupName=_GROUP, logStreamNamePrefix=f"{name}/")["logStreams"]
+    except store.exceptions.ResourceNotFoundException:  # no job has said anything yet
+        return
+    for stream in (stream["logStreamName"] for stream in streams):
+        host = stream.removeprefix(f"{name}/").split("-1")[0] if len(streams) == 1 else stream.removeprefix(f"{name}/")
+        prefix = "" if len(streams) == 1 else f"[{host}] "
+        while True:
+            token = {"nextToken": positions[stream]} if stream in positions else {}
+            page = store.get_log_events(logGroupName=_GROUP, logStreamName=stream, startFromHead=True, **token)
+            yield from (prefix + event["message"] for event in page["events"])
+            if page["nextForwardToken"] == positions.get(stream):
+                break
+            positions[stream] = page["nextForwardToken"]
+
+
+def _artifacts(job: dict[str, Any]) -> str:
+    return f"{job['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{job['TrainingJobName']}/output"
+
+
+def _unpack(storage: Any, uri: str, folder: Path) -> bool:
+    """Unpack an archive, if it is there."""
+    bucket, key = aws.split(uri)
+    if aws.size_in_s3(storage, bucket, key) is None:
+        return False
+    with tempfile.TemporaryFile() as file:
+        storage.download_fileobj(bucket, key, file)
+        file.seek(0)
+        with tarfile.open(fileobj=file) as archive:
+            archive.extractall(folder, filter="data")
+    return True
+
+
+def _copy(storage: Any, uri: str, folder: Path) -> bool:
+    """Copy all files below an address."""
+    bucket, prefix = aws.split(uri)
+    keys = [
+        item["Key"]
+        for page in storage.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        for item in page.get("Contents", [])
+    ] if prefix else []  # fmt: skip
+    for key in keys:
+        target = folder / key.removeprefix(prefix).lstrip("/")
+        if not target.resolve().is_relative_to(folder.resolve()) or key.endswith("/"):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            shutil.copyfileobj(storage.get_object(Bucket=bucket, Key=key)["Body"], file)
+    return bool(keys)

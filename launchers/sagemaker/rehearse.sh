@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Rehearses a SageMaker job on this machine, without AWS: lays what SageMaker would lay into a folder shaped like
+# /opt/ml, and runs what the container runs. Started again with the same SAGEMAKER_PREFIX it resumes.
+#
+#   EXP=demo launchers/sagemaker/rehearse.sh --trainer.max_epochs 2
+#
+# SAGEMAKER_PREFIX  the folder (default: a new one below /tmp)
+# IMAGE             a SageMaker image to run it in, by docker or podman (ENGINE); default: the virtual environment VENV
+set -euo pipefail
+
+home=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+python=${VENV:-$home/.venv}/bin/python
+SAGEMAKER_PREFIX=${SAGEMAKER_PREFIX:-$(mktemp -d)}
+mkdir -p "$SAGEMAKER_PREFIX"
+SAGEMAKER_PREFIX=$(realpath "$SAGEMAKER_PREFIX")
+export SAGEMAKER_PREFIX
+cd "$home"
+"$python" -m launchers.sagemaker lay "$@"
+
+status=0
+if [[ -n ${IMAGE:-} ]]; then
+    engine=${ENGINE:-$(command -v docker || command -v podman)} || {
+        echo "sagemaker: there is neither docker nor podman on this machine" >&2
+        exit 2
+    }
+    read -r -a more <<<"${ENGINE_OPTIONS:-}"
+    "$engine" run --rm --ipc=host --volume "$SAGEMAKER_PREFIX:/opt/ml" "${more[@]}" "$IMAGE" train || status=$?
+else
+    PYTHON=$(realpath --no-symlinks "$python") launchers/sagemaker/train.sh || status=$?
+fi
+echo "Exit status $status; everything is in $SAGEMAKER_PREFIX: checkpoints/ (the run folder), model/, output/"
+exit "$status"

@@ -1,0 +1,101 @@
+"""The request that creates a training job."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from launchers.sagemaker.contract import CODE_CHANNEL, CONFIG_CHANNEL
+from launchers.sagemaker.settings import Settings, SubmissionError
+
+Request = dict[str, Any]
+
+
+def training_request(
+    settings: Settings, hyperparameters: Mapping[str, str], code: str, data: Sequence[str], commit: str
+) -> Request:
+    """Write the request.
+
+    Args:
+        settings: The job's settings.
+        hyperparameters: Its hyperparameters.
+        code: The S3 folder of the code.
+        data: The S3 folder of each data file.
+        commit: What git calls the code.
+
+    Returns:
+        The arguments of CreateTrainingJob.
+
+    Raises:
+        SubmissionError: If REQUEST is no JSON object.
+    """
+    stopping = {"MaxRuntimeInSeconds": settings.run_seconds}
+    if settings.wait_seconds:
+        stopping["MaxWaitTimeInSeconds"] = settings.wait_seconds
+    home = f"s3://{settings.bucket}/{settings.prefix}/jobs"
+    run = settings.resume or settings.job
+    channels = {CONFIG_CHANNEL: f"{home}/{settings.job}/config/", CODE_CHANNEL: code}
+    channels |= {"data" if position == 1 else f"data-{position}": uri for position, uri in enumerate(data, start=1)}
+    request: Request = {
+        "TrainingJobName": settings.job,
+        "RoleArn": settings.role,
+        "AlgorithmSpecification": {
+            "TrainingImage": settings.image,
+            "TrainingInputMode": "File",
+            "MetricDefinitions": metric_definitions(settings.metrics),
+        },
+        "HyperParameters": dict(hyperparameters),
+        "Environment": {"PROJECTION_GIT_COMMIT": commit, "PROJECTION_RUN_ID": run},
+        "InputDataConfig": [_channel(name, uri) for name, uri in channels.items()],
+        "OutputDataConfig": {"S3OutputPath": home},
+        "CheckpointConfig": {"S3Uri": f"{home}/{run}/checkpoints/", "LocalPath": "/opt/ml/checkpoints"},
+        "ResourceConfig": {
+            "InstanceType": settings.instance,
+            "InstanceCount": settings.count,
+            "VolumeSizeInGB": settings.volume,
+        },
+        "StoppingCondition": stopping,
+        "EnableManagedSpotTraining": settings.spot,
+        "Tags": [{"Key": name, "Value": value} for name, value in settings.tags.items()],
+    }
+    if settings.kms_key:
+        request["OutputDataConfig"]["KmsKeyId"] = request["ResourceConfig"]["VolumeKmsKeyId"] = settings.kms_key
+    if settings.subnets or settings.security_groups:
+        vpc = {"Subnets": list(settings.subnets), "SecurityGroupIds": list(settings.security_groups)}
+        request["VpcConfig"] = vpc
+    merged: Request = _merged(request, _more(settings.request))
+    return merged
+
+
+def metric_definitions(names: Sequence[str]) -> list[dict[str, str]]:
+    """Say how CloudWatch finds metrics in the lines that `projection.callbacks.MetricLines` prints.
+
+    Args:
+        names: Metrics as they are logged, such as val/auroc.
+
+    Returns:
+        The definitions.
+    """
+    return [{"Name": name, "Regex": rf"\b{re.escape(name)}=([-+.0-9e]+)"} for name in names]
+
+
+def _channel(name: str, uri: str) -> dict[str, Any]:
+    source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"}
+    return {"ChannelName": name, "DataSource": {"S3DataSource": source}, "InputMode": "File"}
+
+
+def _more(text: str) -> Request:
+    try:
+        more = json.loads(text or "{}")
+    except ValueError as error:
+        raise SubmissionError(f"REQUEST is no JSON: {error}") from error
+    if not isinstance(more, dict):
+        raise SubmissionError('REQUEST is a JSON object, such as {"RetryStrategy": {"MaximumRetryAttempts": 2}}')
+    return more
+
+
+def _merged(base: Any, more: Any) -> Any:
+    """Put one request over another, group by group; lists are replaced."""
+    if not (isinstance(base, dict) and isinstance(more, dict)):
+        return more
+    return base | {key: _merged(base.get(key), value) for key, value in more.items()}

@@ -1,0 +1,85 @@
+"""Submitting: everything is checked before anything is uploaded, and uploaded before the job is created."""
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from launchers.sagemaker import aws
+from launchers.sagemaker.checks import violations
+from launchers.sagemaker.contract import CODE_ARCHIVE, CONFIG_CHANNEL
+from launchers.sagemaker.experiment import Experiment, pack_code, read_experiment
+from launchers.sagemaker.request import Request, training_request
+from launchers.sagemaker.settings import Settings, SubmissionError, from_environment
+
+_NEEDED = ("region", "role", "bucket", "image")
+_GIGABYTE = 10**9
+
+
+def submit(words: Sequence[str]) -> None:
+    """Check and submit a job, or with DRY_RUN=1 print its request.
+
+    Args:
+        words: Arguments for `fit`.
+
+    Raises:
+        SubmissionError: If anything is missing or wrong.
+    """
+    settings = from_environment()
+    for name in _NEEDED:
+        if not getattr(settings, name):
+            raise SubmissionError(f"{name.upper()} is not set; put it into launchers/sagemaker/site.env")
+    experiment = read_experiment(settings.experiment, words)
+    with tempfile.TemporaryDirectory() as folder:
+        code = Path(folder) / CODE_ARCHIVE
+        commit = pack_code(code)
+        places = {path: _place(settings, "data", path) for path in experiment.data}
+        places[code] = _place(settings, "code", code)
+        data = [places[path] for path in experiment.data]
+        request = training_request(settings, experiment.hyperparameters, places[code], data, commit)
+        _check(request, settings, experiment)
+        if os.environ.get("DRY_RUN") == "1":
+            print(json.dumps(request, indent=2))
+            return
+        for unknown in aws.check_account(settings):
+            print(f"Not checked, for want of permission: {unknown}")
+        for path, place in places.items():
+            done = aws.upload(path, place + path.name, settings)
+            print(f"{path.name}: {'uploaded to' if done else 'is already in'} {place}")
+        _upload_config(request, settings, experiment)
+    aws.client("sagemaker", settings.region).create_training_job(**request)
+    _say(request)
+
+
+def _place(settings: Settings, kind: str, path: Path) -> str:
+    """Name a folder in S3 by the content of the file that goes there."""
+    return f"s3://{settings.bucket}/{settings.prefix}/{kind}/{aws.sha256(path)}/"
+
+
+def _check(request: Request, settings: Settings, experiment: Experiment) -> None:
+    found = violations(request, settings.region)
+    size = sum(path.stat().st_size for path in experiment.data)
+    if not found and size > 0.9 * _GIGABYTE * request["ResourceConfig"]["VolumeSizeInGB"]:
+        found = [f"ResourceConfig.VolumeSizeInGB: the data have {size / _GIGABYTE:.1f} GB; set VOLUME to more"]
+    if found:
+        raise SubmissionError("\n  ".join(["the request would be refused:", *found]))
+
+
+def _upload_config(request: Request, settings: Settings, experiment: Experiment) -> None:
+    (channel,) = (each for each in request["InputDataConfig"] if each["ChannelName"] == CONFIG_CHANNEL)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "config.yaml"
+        file.write_text(experiment.config)
+        aws.upload(file, f"{channel['DataSource']['S3DataSource']['S3Uri']}{experiment.name}.yaml", settings)
+
+
+def _say(request: Request) -> None:
+    resources, job = request["ResourceConfig"], request["TrainingJobName"]
+    run = timedelta(seconds=request["StoppingCondition"]["MaxRuntimeInSeconds"])
+    hours = resources["InstanceCount"] * run.total_seconds() / 3600
+    kind = f"{resources['InstanceType']}{' (spot)' if request['EnableManagedSpotTraining'] else ''}"
+    print(f"Submitted {job}: at most {hours:g} instance hours ({resources['InstanceCount']} x {run}) of {kind}.")
+    for target in ("status", "logs", "stop", "fetch"):
+        print(f"  make sagemaker-{target} JOB={job}")

@@ -1,0 +1,127 @@
+"""Settings survive the way through SageMaker's strings."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonargparse import ArgumentParser
+
+from launchers.sagemaker.hyperparameters import HyperparameterError, arguments, config_names, decode, encode
+
+# what looks like something else: to YAML, to JSON, to a shell or to a command line
+TRICKY = [
+    "1",
+    "1e-3",
+    "null",
+    "true",
+    "~",
+    "",
+    '"',
+    '"1"',
+    '"a',
+    "[1]",
+    "{}",
+    "- a",
+    "#x",
+    "a: b",
+    "0x10",
+    "2024-01-01",
+]
+TRICKY += [
+    "--config",
+    "-x",
+    "a=b",
+    "$(touch x)",
+    "`x`",
+    "; x",
+    "two words",
+    "a\nb",
+    "é ☃",
+    "'",
+    "\\",
+    "*",
+    "\u2028",
+]
+NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,6}", fullmatch=True).filter(lambda name: name not in ("config", "class_path"))
+TEXTS = st.sampled_from(TRICKY) | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
+NUMBERS = st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False)
+LEAVES = st.none() | st.booleans() | NUMBERS | TEXTS
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=8
+)
+CONFIGS = st.recursive(
+    st.dictionaries(NAMES, VALUES, max_size=4), lambda inner: st.dictionaries(NAMES, inner, max_size=3), max_leaves=6
+)
+
+
+def through_sagemaker(settings: dict[str, Any]) -> list[str]:
+    """What the container's command line is: strings by name, in any order, read from a JSON file."""
+    hyperparameters = json.loads(json.dumps(encode(settings)))
+    assert all(isinstance(text, str) for text in hyperparameters.values())
+    return arguments(dict(reversed(hyperparameters.items())))
+
+
+def typed_parser(settings: dict[str, Any], kinds: dict[type, Any]) -> ArgumentParser:
+    """A parser that takes these settings, each as what it is: groups as `a.b`, all other values by their type."""
+    parser = ArgumentParser(exit_on_error=False)
+    for word in arguments(encode(settings)):
+        name = word[2:].partition("=")[0]
+        value: Any = settings
+        for part in name.split("."):
+            value = value[part]
+        parser.add_argument(f"--{name}", type=kinds[type(value)])
+    return parser
+
+
+@given(CONFIGS)
+def test_any_configuration_arrives_unchanged(settings: dict[str, Any]) -> None:
+    kinds = {str: str, int: int, float: float, bool: bool, type(None): int | None, list: list, dict: dict}
+    parser = typed_parser(settings, kinds)
+    found = parser.parse_args(through_sagemaker(settings)).as_dict()
+    assert found == settings
+
+
+@given(st.dictionaries(NAMES, TEXTS, max_size=4))
+def test_texts_are_what_they_would_be_on_the_command_line(settings: dict[str, str]) -> None:
+    # whatever an option makes of a text, it makes the same of it here: a number, null, the text, or an error
+    typed = [f"--{name}={text}" for name, text in sorted(settings.items())]
+    assert through_sagemaker(settings) == typed
+
+
+@given(TEXTS)
+def test_texts_of_the_python_sdk_lose_their_quotes(text: str) -> None:
+    assert decode(json.dumps(text)) == text
+    assert decode(encode({"a": text})["a"]) == text
+
+
+def test_a_class_keeps_its_arguments_and_a_part_of_it_can_be_changed() -> None:
+    net = {"class_path": "projection.models.CNN1d", "init_args": {"widths": [4, 8]}}
+    encoded = encode({"model": {"net": net}, "trainer": {"max_epochs": 5}})
+    assert encoded == {"model.net": json.dumps(net), "trainer.max_epochs": "5"}
+    words = arguments({"model.net.init_args.dropout": "0.1", **encoded})
+    assert words.index(f"--model.net={json.dumps(net)}") < words.index("--model.net.init_args.dropout=0.1")
+
+
+@pytest.mark.parametrize("name", ["x;touch pwned", "a=b", "-x", "--trainer.max_epochs", "", "a b", "$(x)", "a..b"])
+def test_a_name_that_is_no_setting_is_refused(name: str) -> None:
+    with pytest.raises(HyperparameterError, match="is no setting"):
+        arguments({name: "1"})
+
+
+def test_a_text_that_no_command_line_can_hold_is_refused() -> None:
+    with pytest.raises(HyperparameterError, match="NUL"):
+        arguments(encode({"run": "a\0b"}))
+
+
+def test_names_of_other_clients_are_passed_over() -> None:
+    others = {"sagemaker_program": '"train.py"', "_tuning_objective_metric": "val/auroc", "config": "exp"}
+    assert arguments({**others, "seed_everything": "1"}) == ["--seed_everything=1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"), [("exp", ["exp"]), ('"exp"', ["exp"]), ('["exp", "presets/ema"]', ["exp", "presets/ema"])]
+)
+def test_one_or_several_configurations_are_named(text: str, names: list[str]) -> None:
+    assert config_names({"config": text}) == names

@@ -1,0 +1,146 @@
+"""Wrong requests are refused before anything is submitted, with the field and the reason."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from launchers.sagemaker.checks import violations
+from launchers.sagemaker.request import Request, training_request
+from launchers.sagemaker.settings import SubmissionError, from_environment, job_name
+from tests.engines.aws import REGION
+from tests.launchers.sagemaker.conftest import BUCKET, IMAGE, ROLE
+
+
+@pytest.fixture
+def request_(monkeypatch: pytest.MonkeyPatch) -> Request:
+    """A request with everything in it."""
+    variables = {"EXP": "benchmark/all", "REGION": REGION, "ROLE": ROLE, "BUCKET": BUCKET, "IMAGE": IMAGE, "SPOT": "1"}
+    variables |= {"SUBNETS": "subnet-1,subnet-2", "SECURITY_GROUPS": "sg-1", "TAGS": "project=ecg,who=Zoë"}
+    variables |= {"KMS_KEY": "alias/ecg", "REQUEST": '{"RetryStrategy": {"MaximumRetryAttempts": 2}}', "COUNT": "2"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    hyperparameters = {"config": "benchmark/all", "trainer.max_epochs": "5"}
+    return training_request(
+        from_environment(), hyperparameters, "s3://ecg-bucket/c/", ["s3://ecg-bucket/d/"] * 2, "abc"
+    )
+
+
+def test_a_right_request_is_not_refused(request_: Request) -> None:
+    assert violations(request_, REGION) == []
+    assert request_["VpcConfig"] == {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
+    assert request_["OutputDataConfig"]["KmsKeyId"] == request_["ResourceConfig"]["VolumeKmsKeyId"] == "alias/ecg"
+    assert request_["StoppingCondition"] == {"MaxRuntimeInSeconds": 29 * 3600, "MaxWaitTimeInSeconds": 58 * 3600}
+    assert request_["RetryStrategy"] == {"MaximumRetryAttempts": 2}
+    assert [channel["ChannelName"] for channel in request_["InputDataConfig"]] == ["config", "code", "data", "data-2"]
+
+
+def put(*path: Any, value: Any) -> Callable[[Request], None]:
+    """Change one field."""
+
+    def change(request: Request) -> None:
+        inner: Any = request
+        for part in path[:-1]:
+            inner = inner[part]
+        inner[path[-1]] = value
+
+    return change
+
+
+def drop(*path: Any) -> Callable[[Request], None]:
+    """Leave one field out."""
+
+    def change(request: Request) -> None:
+        inner: Any = request
+        for part in path[:-1]:
+            inner = inner[part]
+        del inner[path[-1]]
+
+    return change
+
+
+ALGORITHM, RESOURCES, LIMITS = "AlgorithmSpecification", "ResourceConfig", "StoppingCondition"
+SOURCE = ("InputDataConfig", 2, "DataSource", "S3DataSource")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (put(RESOURCES, "InstanceType", value="ml.g5.huge"), "InstanceType: 'ml.g5.huge' is none of ml.g5."),
+        (put(RESOURCES, "InstanceCount", value=0), "ResourceConfig.InstanceCount: must be 1 or more"),
+        (put(RESOURCES, "InstanceCount", value="2"), "ResourceConfig.InstanceCount: must be a integer; found '2'"),
+        (put(RESOURCES, "VolumeSizeInGB", value=20000), "VolumeSizeInGB: must be 1 or more, and at most"),
+        (put(RESOURCES, "KeepAlivePeriodInSeconds", value=600), "warm pools take no spot instances"),
+        (put("RoleArn", value="arn:aws:iam::12345:role/x"), "RoleArn: must match arn:aws"),
+        (put("RoleArn", value="ecg-training"), "RoleArn: must be at least 20 long"),
+        (drop("RoleArn"), "RoleArn: missing"),
+        (drop(LIMITS, "MaxWaitTimeInSeconds"), "MaxWaitTimeInSeconds: missing; spot training needs it"),
+        (put(LIMITS, "MaxWaitTimeInSeconds", value=60), "MaxWaitTimeInSeconds: 60 is less than the run time 104400"),
+        (put("EnableManagedSpotTraining", value=False), "MaxWaitTimeInSeconds: is for spot training only"),
+        (put(LIMITS, "MaxRuntimeInSeconds", value=10**8), "MaxRuntimeInSeconds: SageMaker runs jobs for 2419200 s"),
+        (drop(LIMITS, "MaxRuntimeInSeconds"), "StoppingCondition.MaxRuntimeInSeconds: missing"),
+        (drop("CheckpointConfig"), "CheckpointConfig: missing; an interrupted spot job would begin anew"),
+        (put("InputDataConfig", 2, "ChannelName", value="code"), "InputDataConfig: the channel 'code' is there twice"),
+        (put("InputDataConfig", 2, "ChannelName", value="my data"), "InputDataConfig[2].ChannelName: must match"),
+        (put("InputDataConfig", 2, "InputMode", value="Pipe"), "[2].InputMode: HDF5 files cannot be read"),
+        (put(*SOURCE, "S3Uri", value="data/file.h5"), "InputDataConfig[2].DataSource.S3DataSource.S3Uri: must match"),
+        (put(*SOURCE, "S3Uri", value="s3://My_Bucket/"), "S3DataSource.S3Uri: needs s3:// and a legal bucket name"),
+        (put(*SOURCE, "S3DataType", value="Folder"), "S3DataSource.S3DataType: 'Folder' is none of"),
+        (put("TrainingJobName", value="my_job"), "TrainingJobName: must match"),
+        (put("TrainingJobName", value="j" * 64), "TrainingJobName: must be at most 63 long, is 64 long"),
+        (put("HyperParameters", "run", value="x" * 2501), "HyperParameters[run]: must be at most 2500 long"),
+        (put("HyperParameters", "run", value="a\nb"), "HyperParameters[run]: must match .*"),
+        (put("HyperParameters", "run", value=5), "HyperParameters[run]: must be a string; found 5"),
+        (put("HyperParameters", value={f"a{i}": "1" for i in range(101)}), "HyperParameters: must be at most 100 long"),
+        (put("HyperParameters", "x; touch pwned", value="1"), "the hyperparameter 'x; touch pwned' is no setting"),
+        (put("HyperParameters", "wandb_api_key", value="1"), "HyperParameters[wandb_api_key]: looks like a secret"),
+        (put("Environment", "WANDB_API_KEY", value="1"), "Environment[WANDB_API_KEY]: looks like a secret"),
+        (put(ALGORITHM, "MetricDefinitions", 0, "Regex", value="loss=("), "[0].Regex: is no regular"),
+        (put(ALGORITHM, "MetricDefinitions", 0, "Regex", value="loss"), "MetricDefinitions[0].Regex: needs one group"),
+        (put(ALGORITHM, "MetricDefinitions", 0, "Name", value="val/loss"), "'val/loss' is defined twice"),
+        (put(ALGORITHM, "TrainingImage", value="projection:latest"), "TrainingImage: must be an image in ECR"),
+        (put(ALGORITHM, "TrainingImage", value=IMAGE.replace(REGION, "us-east-1")), "is in us-east-1, and the job"),
+        (put(ALGORITHM, "TrainingInputMode", value="file"), "TrainingInputMode: 'file' is none of"),
+        (put("VpcConfig", "Subnets", value=[]), "VpcConfig.Subnets: must be at least 1 long"),
+        (put("VpcConfig", value={"Subnets": ["subnet-1"]}), "VpcConfig.SecurityGroupIds: missing"),
+        (put("Tags", 0, "Key", value="aws:x"), "Tags: keys beginning with aws: belong to AWS"),
+        (put("Tags", 0, "Value", value="<b>"), "Tags[0].Value: must match"),
+        (put("Tags", 1, "Key", value="project"), "Tags: 'project' is there twice"),
+        (put("OutputDataConfig", "S3OutputPath", value="s3://a/"), "S3OutputPath: needs s3:// and a legal"),
+        (put("EnableSpot", value=True), "EnableSpot: unknown; known are TrainingJobName"),
+    ],
+)  # fmt: skip
+def test_wrong_requests_are_refused(request_: Request, change: Callable[[Request], None], told: str) -> None:
+    wrong = copy.deepcopy(request_)
+    change(wrong)
+    found = violations(wrong, REGION)
+    assert len(found) == 1, found
+    assert told in found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("TIME", "soon", "TIME is a time such as 8:00:00 or 1-05:00:00; found: soon"),
+        ("COUNT", "two", "COUNT is a whole number; found: two"),
+        ("SPOT", "yes", "SPOT is 0 or 1; found: yes"),
+        ("TAGS", "a=1,a=2", "TAGS are pairs such as project=ecg,owner=me, each key once; found: a=2"),
+        ("REQUEST", "{", "REQUEST is no JSON"),
+        ("REQUEST", "[]", "REQUEST is a JSON object"),
+    ],
+)
+def test_wrong_settings_are_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str) -> None:
+    monkeypatch.setenv("REGION", REGION)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SubmissionError, match="^" + told.replace("[", r"\[")):
+        training_request(from_environment(), {}, "", [], "")
+
+
+@pytest.mark.parametrize("experiment", ["exp", "benchmark/super_diagnostic", "-x-", "___", "a" * 300])
+def test_names_of_jobs_are_legal_readable_and_unique(request_: Request, experiment: str) -> None:
+    names = {job_name(experiment) for _ in range(20)}
+    assert len(names) > 15
+    for name in names:
+        assert violations({**request_, "TrainingJobName": name}, REGION) == []
+    assert job_name("benchmark/all").startswith("benchmark-all-20")
