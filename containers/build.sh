@@ -66,7 +66,17 @@ build_image() {
     engine=${ENGINE:-$(find_engine docker podman)}
     do_it "$engine" build --file "$file" --tag "$reference" ${base:+--build-arg "BASE=$base"} \
         ${torch:+--build-arg "TORCH_VARIANT=$torch"} --build-arg "REVISION=$revision" "${options[@]}" .
-    if [[ -n $push ]]; then do_it "$engine" push "$reference"; fi
+    if [[ -n $push ]]; then push_image "$engine" "$reference"; fi
+}
+
+# Docker says the digest by itself.
+push_image() {
+    if [[ $1 == *podman && -z $dry_run ]]; then
+        "$1" push --digestfile "$context/digest" "$2"
+        echo "digest: $(cat "$context/digest")"
+    else
+        do_it "$1" push "$2"
+    fi
 }
 
 build_sif() {

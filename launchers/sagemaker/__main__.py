@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 
+from launchers.sagemaker.contract import ContractError
 from launchers.sagemaker.settings import SubmissionError
 
 _COMMANDS = ("submit", "status", "logs", "stop", "fetch", "image", "lay")
@@ -22,7 +23,7 @@ def main(words: Sequence[str]) -> None:
             _lay(rest)
         else:
             _ask_aws(command, rest)
-    except SubmissionError as error:
+    except (ContractError, SubmissionError) as error:
         print(f"sagemaker: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -92,6 +92,8 @@ def _exists(what: str, look: Callable[[], Any]) -> bool:
         if code in ("404", "NoSuchEntity", "NoSuchBucket", "RepositoryNotFoundException", "ImageNotFoundException"):
             hint = "; `make sagemaker-image` makes it" if what.startswith("image") else ""
             raise SubmissionError(f"there is no {what}{hint}") from error
+        if code == "301":
+            raise SubmissionError(f"the {what} is in another region than the job; set REGION or BUCKET") from error
         raise
     return True
 
@@ -151,6 +153,17 @@ def size_in_s3(storage: Any, bucket: str, key: str) -> int | None:
         if error.response["Error"]["Code"] not in ("404", "NoSuchKey", "NotFound"):
             raise
         return None
+
+
+def is_empty(uri: str, region: str) -> bool:
+    """Tell whether there is nothing below an address.
+
+    Args:
+        uri: The address in S3.
+        region: AWS region.
+    """
+    bucket, prefix = split(uri)
+    return not client("s3", region).list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("Contents")
 
 
 def split(uri: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ in the SageMaker developer guide.
 
 import json
 import shutil
-import tarfile
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,8 @@ class Place:
         """Unpack uploaded code, if there is any."""
         if self._archive.exists():
             shutil.rmtree(self.project, ignore_errors=True)
-            with tarfile.open(self._archive) as archive:
-                archive.extractall(self.project, filter="data")
+            self.project.mkdir(parents=True)
+            unpack(self._archive, self.project)
 
     @property
     def run_folder(self) -> Path:
@@ -149,3 +149,19 @@ class Place:
             if (self.run_folder / name).exists():
                 shutil.copy2(self.run_folder / name, model)
         shutil.copytree(self.run_folder, output, ignore=shutil.ignore_patterns("*.ckpt"), dirs_exist_ok=True)
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack an archive, by the system's tar: Python before 3.11.4 would let it write outside the folder.
+
+    Args:
+        archive: A .tar.gz.
+        folder: A folder.
+
+    Raises:
+        ContractError: If it is damaged.
+    """
+    command = ["tar", "--extract", "--gzip", "--file", str(archive), "--directory", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise ContractError(f"{archive} cannot be unpacked: {' '.join(done.stderr.split())}")

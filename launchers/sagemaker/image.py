@@ -1,7 +1,6 @@
 """The image in ECR."""
 
 import base64
-import json
 import os
 import re
 import shutil
@@ -19,7 +18,7 @@ _DOCKERFILE = "containers/sagemaker.Dockerfile"
 
 
 def build_and_push(words: Sequence[str]) -> None:
-    """Build the image on BASE, push it as REPOSITORY:TAG to the registry of ACCOUNT in REGION, and say its digest.
+    """Build the image on BASE, push it as REPOSITORY:TAG to the registry of ACCOUNT in REGION.
 
     Args:
         words: More for containers/build.sh.
@@ -41,8 +40,7 @@ def build_and_push(words: Sequence[str]) -> None:
     command = [str(PROJECT / "containers" / "build.sh"), "--file", _DOCKERFILE, "--name", repository, "--tag", tag]
     command += ["--registry", registry, "--push", *(["--base", base] if base else []), *words]
     _run(*command, ENGINE=engine)
-    image = f"{registry}/{repository}:{tag}"
-    print(f"{image}\n{_digest(engine, image)}\nPut IMAGE={image} into launchers/sagemaker/site.env.")
+    print(f"Put IMAGE={registry}/{repository}:{tag} into launchers/sagemaker/site.env.")
 
 
 def _engine() -> str:
@@ -84,10 +82,3 @@ def _log_in(engine: str, address: str) -> None:
 def _run(*command: str, **variables: str) -> None:
     if subprocess.run(command, env={**os.environ, **variables}).returncode:
         raise SubmissionError(f"the image could not be built: {' '.join(command[:3])} failed; it said why above")
-
-
-def _digest(engine: str, image: str) -> str:
-    command = [engine, "inspect", "--type", "image", "--format", "{{json .RepoDigests}}", image]
-    digests = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    name = image.rpartition(":")[0]
-    return next((digest.partition("@")[2] for digest in digests if digest.startswith(f"{name}@")), "digest unknown")

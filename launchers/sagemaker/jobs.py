@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from launchers.sagemaker import aws
+from launchers.sagemaker.contract import unpack
 from launchers.sagemaker.hyperparameters import config_names
 from launchers.sagemaker.settings import SubmissionError, region
 
@@ -103,8 +103,8 @@ def _new_lines(store: Any, name: str, positions: dict[str, str]) -> Iterator[str
     except store.exceptions.ResourceNotFoundException:  # no job has said anything yet
         return
     for stream in (stream["logStreamName"] for stream in streams):
-        host = stream.removeprefix(f"{name}/").split("-1")[0] if len(streams) == 1 else stream.removeprefix(f"{name}/")
-        prefix = "" if len(streams) == 1 else f"[{host}] "
+        host = stream.removeprefix(f"{name}/").rpartition("-")[0]
+        prefix = f"[{host}] " if len(streams) > 1 else ""
         while True:
             token = {"nextToken": positions[stream]} if stream in positions else {}
             page = store.get_log_events(logGroupName=_GROUP, logStreamName=stream, startFromHead=True, **token)
@@ -123,11 +123,10 @@ def _unpack(storage: Any, uri: str, folder: Path) -> bool:
     bucket, key = aws.split(uri)
     if aws.size_in_s3(storage, bucket, key) is None:
         return False
-    with tempfile.TemporaryFile() as file:
+    with tempfile.NamedTemporaryFile(suffix=".tar.gz") as file:
         storage.download_fileobj(bucket, key, file)
-        file.seek(0)
-        with tarfile.open(fileobj=file) as archive:
-            archive.extractall(folder, filter="data")
+        file.flush()
+        unpack(Path(file.name), folder)
     return True
 
 

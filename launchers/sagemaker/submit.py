@@ -45,6 +45,9 @@ def submit(words: Sequence[str]) -> None:
             return
         for unknown in aws.check_account(settings):
             print(f"Not checked, for want of permission: {unknown}")
+        state = request["CheckpointConfig"]["S3Uri"] if settings.resume else ""
+        if state and aws.is_empty(state, settings.region):
+            raise SubmissionError(f"there is nothing to resume in {state}; RESUME is the first job of a run")
         for path, place in places.items():
             done = aws.upload(path, place + path.name, settings)
             print(f"{path.name}: {'uploaded to' if done else 'is already in'} {place}")

@@ -1,6 +1,7 @@
 """What happens around training: checkpoints, records of the run, predictions."""
 
 from projection.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
+from projection.callbacks.checkpoint_io import WholeCheckpointIO
 from projection.callbacks.metric_lines import MetricLines
 from projection.callbacks.predictions import PredictionWriter
 from projection.callbacks.profiler import NoProfiler
@@ -15,4 +16,5 @@ __all__ = [
     "NoProfiler",
     "PredictionWriter",
     "RunRecord",
+    "WholeCheckpointIO",
 ]

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.request import Request, urlopen
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -71,6 +72,9 @@ def running_cloud() -> Iterator[Cloud]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
+        # moto keeps what it has for as long as the process lives
+        urlopen(Request(f"{cloud.address}/moto-api/reset", method="POST")).close()
+        cloud.stored.clear()
         yield cloud
     finally:
         server.shutdown()

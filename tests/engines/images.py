@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -16,6 +17,7 @@ from tests.conftest import ROOT
 from tests.engines.daemons import daemon, free_ports
 
 BASE = "python:3.11-slim"
+_BUILD = ["--isolation=chroot", "--network=host", "--pull=never", "--format=docker"]
 ENGINES = ROOT / "build" / "engines"
 ROOT_FILE_SYSTEM = ENGINES / "rootfs.tar"
 
@@ -23,6 +25,8 @@ ROOT_FILE_SYSTEM = ENGINES / "rootfs.tar"
 _CONTAINERS = """\
 [containers]
 default_ulimits = ["nofile=1024:4096", "nproc=4096:4096"]
+[network]
+network_backend = "netavark"
 [engine]
 runtime = "runc"
 cgroup_manager = "cgroupfs"
@@ -146,3 +150,37 @@ def mounts(option: str, folder: Path) -> list[str]:
     """
     pairs = [(pip_configuration(folder), Path("/etc/pip.conf")), *((path, path) for path in pip_files())]
     return [word for source, target in pairs for word in (option, f"{source}:{target}:ro")]
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Someone who builds images of their checkout.
+
+    Args:
+        home: The checkout.
+        environment: Where podman and Apptainer keep things.
+        address: The registry.
+        base: A folder on a large disk.
+    """
+
+    home: Path
+    environment: dict[str, str]
+    address: str
+    base: Path
+
+    def run(self, *command: str | Path, **variables: str | Path) -> str:
+        """Run a command in the checkout; give all that it says."""
+        environment = {**self.environment, **{name: str(value) for name, value in variables.items()}}
+        done = subprocess.run(
+            command, cwd=self.home, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def options(self) -> list[str]:
+        """Give the options that podman needs to build here."""
+        return [*_BUILD, *mounts("--volume", self.base)]
+
+    def build(self, *words: str) -> str:
+        """Build the image by podman."""
+        return self.run("containers/build.sh", "--base", BASE, *words, "--", *self.options())

@@ -6,8 +6,8 @@
 #   tests/engines/install.sh && PATH=$PWD/build/engines/bin:$PATH make test
 set -euo pipefail
 
-PACKAGES=(slurm-wlm munge podman buildah crun runc netavark aardvark-dns slirp4netns squashfs-tools squashfuse fuse3
-    uidmap patchelf debootstrap docker-registry catatonit)
+PACKAGES=(slurm-wlm munge podman buildah crun runc netavark aardvark-dns iptables slirp4netns squashfs-tools squashfuse
+    fuse3 uidmap patchelf debootstrap docker-registry catatonit)
 
 engines=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/build/engines
 

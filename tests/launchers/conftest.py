@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.engines import images
 from tests.engines.cluster import Cluster, running_cluster
+from tests.engines.images import Builder
 
 # the demo in a second, and without dropout, so that an interrupted run can be compared bit by bit
 TINY = """\
@@ -151,3 +153,15 @@ def user(home: Path, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory)
         for folder in (scratch, runs):
             shutil.rmtree(folder, ignore_errors=True)
     assert not left, "the workspace stayed behind"
+
+
+@pytest.fixture(scope="session")
+def builder(home: Path) -> Iterator[Builder]:
+    base = Path(tempfile.mkdtemp(prefix="images-", dir="/var/tmp"))
+    (home / ".env").write_text(f"WANDB_API_KEY={SECRET}\n")
+    try:
+        with images.engines(base) as (environment, address):
+            yield Builder(home, {**environment, "WANDB_API_KEY": SECRET}, address, base)
+    finally:
+        (home / ".env").unlink()
+        shutil.rmtree(base)

@@ -1,12 +1,8 @@
 """The images, built by podman and Apptainer as their users build them, and the launchers that run them."""
 
-import dataclasses
 import json
 import os
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,52 +13,8 @@ from tests.conftest import ROOT
 from tests.engines import images
 from tests.engines.cluster import Cluster
 from tests.engines.daemons import wait_until
+from tests.engines.images import Builder
 from tests.launchers.conftest import SECRET, User, files_with, watched
-
-PODMAN_BUILD = ["--isolation=chroot", "--network=host", "--pull=never", "--format=docker"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Builder:
-    """Someone who builds images of their checkout.
-
-    Args:
-        home: The checkout.
-        environment: Where podman and Apptainer keep things.
-        address: The registry.
-        base: A folder on a large disk.
-    """
-
-    home: Path
-    environment: dict[str, str]
-    address: str
-    base: Path
-
-    def run(self, *command: str | Path, **variables: str | Path) -> str:
-        """Run a command in the checkout; give all that it says."""
-        environment = {**self.environment, **{name: str(value) for name, value in variables.items()}}
-        done = subprocess.run(
-            command, cwd=self.home, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        assert done.returncode == 0, done.stdout
-        return done.stdout
-
-    def build(self, *words: str) -> str:
-        """Build the image by podman."""
-        options = [*PODMAN_BUILD, *images.mounts("--volume", self.base)]
-        return self.run("containers/build.sh", "--base", images.BASE, *words, "--", *options)
-
-
-@pytest.fixture(scope="session")
-def builder(home: Path) -> Iterator[Builder]:
-    base = Path(tempfile.mkdtemp(prefix="images-", dir="/var/tmp"))
-    (home / ".env").write_text(f"WANDB_API_KEY={SECRET}\n")
-    try:
-        with images.engines(base) as (environment, address):
-            yield Builder(home, {**environment, "WANDB_API_KEY": SECRET}, address, base)
-    finally:
-        (home / ".env").unlink()
-        shutil.rmtree(base)
 
 
 @pytest.fixture(scope="session")

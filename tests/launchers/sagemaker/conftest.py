@@ -1,4 +1,5 @@
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from launchers.sagemaker.experiment import Experiment
 from tests.engines.aws import ACCOUNT, REGION, Cloud, running_cloud
-from tests.launchers.conftest import CONFIGS, TINY
+from tests.launchers.conftest import CONFIGS, SECRET, TINY, User
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/ecg-training"
 BUCKET = "ecg-bucket"
@@ -31,10 +32,21 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         boto3.client("s3", region_name=REGION).create_bucket(Bucket=BUCKET, CreateBucketConfiguration=place)
         registry = boto3.client("ecr", region_name=REGION)
         registry.create_repository(repositoryName="projection")
-        manifest = json.dumps({"schemaVersion": 2, "config": {"digest": "sha256:0"}, "layers": []})
-        registry.put_image(repositoryName="projection", imageManifest=manifest, imageTag="latest")
+        kind = "application/vnd.docker.distribution.manifest.v2+json"
+        manifest = {"schemaVersion": 2, "mediaType": kind, "config": {"digest": "sha256:0"}, "layers": []}
+        registry.put_image(repositoryName="projection", imageManifest=json.dumps(manifest), imageTag="latest")
         cloud.requests.clear()
         yield cloud
+
+
+@pytest.fixture
+def user(home: Path, cloud: Cloud, tmp_path: Path) -> Iterator[User]:
+    """Someone with an account, and with keys that nobody else should see."""
+    site = home / "launchers" / "sagemaker" / "site.env"
+    site.write_text(f"ROLE={ROLE}\nBUCKET={BUCKET}\nIMAGE={IMAGE}\nREGION={REGION}\n")
+    keys = {"WANDB_API_KEY": SECRET, "AWS_SECRET_ACCESS_KEY": SECRET}
+    yield User(home, {"VENV": sys.prefix, "RUNS_PATH": str(tmp_path / "runs"), **keys})
+    site.unlink()
 
 
 @pytest.fixture
