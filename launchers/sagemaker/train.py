@@ -26,9 +26,11 @@ _PORT = "29500"
 # seconds after SIGTERM; SageMaker ends the container after 120
 _PATIENCE = 100
 _LONGEST_LINE = 500
+_OWN = re.compile(r"projection( \w+)?: .*")
 _ERROR = re.compile(r"(?!torch\.distributed)([a-zA-Z_]\w*\.)*\w*(Error|Exception|Interrupt)\b.*")
 # what torchrun adds when a process has failed
-_NOISE = re.compile(r"[EWI]\d{4}\s.*|\[rank.*|Traceback .*|=+|All options: .*")
+_NOISE = re.compile(r"[EWI]\d{4}\s.*|Traceback .*|=+|All options: .*")
+_RANK = re.compile(r"^\[rank\d+\]:\s*")
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ class Training:
     ) -> None:
         self.told = False
         self._through_torchrun = through_torchrun
-        self._said: deque[str] = deque(maxlen=60)
+        self._said: deque[str] = deque(maxlen=500)
         self._process = subprocess.Popen(
             command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True, errors="replace"
         )
@@ -183,7 +185,7 @@ class Training:
         Returns:
             At most 1,024 characters.
         """
-        lines = [line.strip() for line in self._said if line.strip()]
+        lines = [line for text in self._said if (line := _RANK.sub("", text).strip())]
         if status == 128 + signal.SIGKILL:
             first = "the training was killed (SIGKILL), as happens when memory is short"
         else:
@@ -211,7 +213,7 @@ class Training:
 
 def _telling(lines: Sequence[str]) -> str:
     """Find what says most of why a training failed: projection's own message, an exception, or what was said last."""
-    own = [position for position, line in enumerate(lines) if line.startswith("projection ")]
+    own = [position for position, line in enumerate(lines) if _OWN.fullmatch(line)]
     if own:
         return " ".join(takewhile(lambda line: not _NOISE.fullmatch(line), lines[own[-1] :]))
     return next((line for line in reversed(lines) if _ERROR.fullmatch(line)), lines[-1] if lines else "")

@@ -129,17 +129,23 @@ def test_a_job_told_to_end_before_it_trains_ends(tmp_path: Path, long_experiment
     assert process.returncode == 128 + signal.SIGTERM
 
 
-def test_two_machines_train_as_one(tmp_path: Path, tiny_experiment: Experiment, long_experiment: Experiment) -> None:
-    # two names of this machine; each has a folder of its own, as no disk is shared there
-    hosts = ("127.0.0.1", "localhost")
-    for host in hosts:
-        lay(tmp_path / host, tiny_experiment, hosts, host)
-        settings = tmp_path / host / "input" / "config" / "resourceconfig.json"
+# two names of this machine; each has a folder of its own, as no disk is shared there
+HOSTS = ("127.0.0.1", "localhost")
+
+
+def start_two(folder: Path, experiment: Experiment) -> list[subprocess.Popen[str]]:
+    for host in HOSTS:
+        lay(folder / host, experiment, HOSTS, host)
+        settings = folder / host / "input" / "config" / "resourceconfig.json"
         settings.write_text(settings.read_text().replace("eth0", "lo"))
-    processes = [start(tmp_path / host) for host in hosts]
+    return [start(folder / host) for host in HOSTS]
+
+
+def test_two_machines_train_as_one(tmp_path: Path, tiny_experiment: Experiment) -> None:
+    processes = start_two(tmp_path, tiny_experiment)
     said = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
-    first, second = (tmp_path / host for host in hosts)
+    first, second = (tmp_path / host for host in HOSTS)
     assert json.loads((first / "model" / "results.json").read_text())["test/auroc"] > 0
     assert not (second / "model").exists()
     assert said[0].count("test/auroc=") == 1
@@ -149,19 +155,23 @@ def test_two_machines_train_as_one(tmp_path: Path, tiny_experiment: Experiment, 
 
 
 def test_two_machines_told_to_end_save_one_state(tmp_path: Path, long_experiment: Experiment) -> None:
-    hosts = ("127.0.0.1", "localhost")
-    for host in hosts:
-        lay(tmp_path / host, long_experiment, hosts, host)
-        settings = tmp_path / host / "input" / "config" / "resourceconfig.json"
-        settings.write_text(settings.read_text().replace("eth0", "lo"))
-    processes = [start(tmp_path / host) for host in hosts]
-    wait_until(lambda: last(tmp_path / hosts[0]).exists())
+    processes = start_two(tmp_path, long_experiment)
+    wait_until(lambda: last(tmp_path / HOSTS[0]).exists())
     for process in processes:
         process.send_signal(signal.SIGTERM)
     said = [process.communicate(timeout=60)[0] for process in processes]
     assert [process.returncode for process in processes] == [143, 143], said
     assert "is saved in" in said[0]
     assert not list(tmp_path.rglob("failure"))
+
+
+def test_two_machines_tell_why_they_failed(tmp_path: Path, tiny_experiment: Experiment) -> None:
+    boring = {"model.class_path": "lightning.pytorch.demos.boring_classes.BoringModel"}
+    processes = start_two(tmp_path, replace(tiny_experiment, hyperparameters={"config": "tiny", **boring}))
+    said = [process.communicate(timeout=120)[0] for process in processes]
+    assert all(process.returncode == 1 for process in processes), said
+    reasons = [(tmp_path / host / "output" / "failure").read_text().splitlines()[0] for host in HOSTS]
+    assert all(re.match(r"[A-Za-z.]*Error: ", reason) for reason in reasons), reasons
 
 
 def children(process: int) -> list[int]:
