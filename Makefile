@@ -79,7 +79,7 @@ slurm-cancel: ## Cancel job $JOB
 slurm-resume: ## Submit job $JOB again (or one task of an array, 123_4): it continues in its run folder
 	@JOB=$(call quoted,$(JOB)) launchers/slurm/jobs.sh resume
 
-.PHONY: sagemaker sagemaker-image sagemaker-rehearse sagemaker-status sagemaker-logs sagemaker-stop sagemaker-fetch
+.PHONY: sagemaker sagemaker-image sagemaker-rehearse sagemaker-status sagemaker-logs sagemaker-stop sagemaker-resume sagemaker-fetch
 sagemaker: ## Submit configs/$EXP.yaml to Amazon SageMaker; see launchers/sagemaker/site.env.example
 	@launchers/with_args.sh launchers/sagemaker/sagemaker.sh submit
 
@@ -97,6 +97,9 @@ sagemaker-logs: ## Follow what SageMaker job $JOB says
 
 sagemaker-stop: ## End SageMaker job $JOB; it saves its state first
 	@launchers/sagemaker/sagemaker.sh stop
+
+sagemaker-resume: ## Submit SageMaker job $JOB again: it goes on from its last state
+	@launchers/sagemaker/sagemaker.sh resume
 
 sagemaker-fetch: ## Bring SageMaker job $JOB home into runs/
 	@launchers/sagemaker/sagemaker.sh fetch

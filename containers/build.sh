@@ -6,6 +6,7 @@
 #                       [-- OPTIONS OF THE BUILDER ...]
 #
 # ENGINE chooses docker or podman; CONTAINER is the .sif to write (default ~/projection_latest.sif).
+# PLATFORM is another platform to build for, such as linux/amd64.
 # The image holds the working tree without what git ignores, and names its commit as its revision.
 set -euo pipefail
 
@@ -64,8 +65,10 @@ find_engine() {
 build_image() {
     local engine reference=${registry:+$registry/}$name:$tag
     engine=${ENGINE:-$(find_engine docker podman)}
-    do_it "$engine" build --file "$file" --tag "$reference" ${base:+--build-arg "BASE=$base"} \
-        ${torch:+--build-arg "TORCH_VARIANT=$torch"} --build-arg "REVISION=$revision" "${options[@]}" .
+    # podman makes another format by itself, which not every platform takes
+    [[ $engine != *podman ]] || options=(--format docker ${options[@]+"${options[@]}"})
+    do_it "$engine" build ${PLATFORM:+--platform "$PLATFORM"} --file "$file" --tag "$reference" ${base:+--build-arg "BASE=$base"} \
+        ${torch:+--build-arg "TORCH_VARIANT=$torch"} --build-arg "REVISION=$revision" ${options[@]+"${options[@]}"} .
     if [[ -n $push ]]; then push_image "$engine" "$reference"; fi
 }
 
@@ -85,7 +88,7 @@ build_sif() {
     # beside the target and renamed: a running job keeps the image that it began with
     [[ -n $dry_run ]] || trap 'rm -rf "$context" "$target.partial"' EXIT
     do_it "$engine" build --force ${bootstrap:+--build-arg "BOOTSTRAP=$bootstrap"} ${base:+--build-arg "BASE=$base"} \
-        ${torch:+--build-arg "TORCH_VARIANT=$torch"} --build-arg "REVISION=$revision" "${options[@]}" \
+        ${torch:+--build-arg "TORCH_VARIANT=$torch"} --build-arg "REVISION=$revision" ${options[@]+"${options[@]}"} \
         "$target.partial" containers/projection.def
     do_it mv "$target.partial" "$target"
     if [[ -n $push ]]; then do_it "$engine" push "$target" "oras://$registry/$name:$tag"; fi

@@ -11,7 +11,7 @@ read_site() {
     done
     # shellcheck disable=SC1090
     source "$file"
-    for name in "${given[@]}"; do
+    for name in ${given[@]+"${given[@]}"}; do
         printf -v "${name%%=*}" '%s' "${name#*=}"
     done
 }

@@ -30,15 +30,21 @@ existing() {
     done
 }
 
+# GNU tar leaves out when and by whom; that of macOS cannot.
+pack() {
+    local plain=()
+    if tar --version | grep -q GNU; then plain=(--mtime=@0 --owner=0 --group=0 --numeric-owner --mode=go-w); fi
+    list_files | existing | LC_ALL=C sort -z | tar -c -f - --no-recursion ${plain[@]+"${plain[@]}"} --null -T -
+}
+
 pack_working_tree() {
     local megabytes
-    megabytes=$(list_files | existing | du -cm --files0-from=- 2>/dev/null | tail -n 1 | cut -f 1)
+    megabytes=$(($(pack | wc -c) / 1000000))
     if ((megabytes > LARGEST_MB)); then
         fail "the working tree holds $megabytes MB that git does not ignore; move data elsewhere (data/ is ignored)," \
-            "or run a commit: CODE=HEAD"
+            "or name them in .gitignore"
     fi
-    list_files | existing | LC_ALL=C sort -z |
-        tar --create --no-recursion --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=go-w --null --files-from=-
+    pack
 }
 
 target=${1:?usage: launchers/snapshot.sh FILE.tar.gz [COMMIT]}

@@ -113,7 +113,7 @@ class ProjectionCLI(LightningCLI):
         trainer = self.trainer
         best = next((call.best_model_path for call in self._callbacks(BestCheckpoint)), None)
         if best:
-            bring_to_every_node(trainer, Path(best))
+            bring_to_every_node(trainer, best)
         # a checkpoint's weights are the averaged ones; the callback would put the others back
         averaging = self._callbacks(WeightAveraging)
         trainer.callbacks = [call for call in trainer.callbacks if call not in averaging]  # type: ignore[attr-defined]

@@ -4,9 +4,10 @@ import sys
 from collections.abc import Callable, Sequence
 
 from launchers.sagemaker.contract import ContractError
+from launchers.sagemaker.hyperparameters import HyperparameterError
 from launchers.sagemaker.settings import SubmissionError
 
-_COMMANDS = ("submit", "status", "logs", "stop", "fetch", "image", "lay")
+_COMMANDS = ("submit", "status", "logs", "stop", "resume", "fetch", "image", "lay")
 
 
 def main(words: Sequence[str]) -> None:
@@ -23,7 +24,7 @@ def main(words: Sequence[str]) -> None:
             _lay(rest)
         else:
             _ask_aws(command, rest)
-    except (ContractError, SubmissionError) as error:
+    except (ContractError, HyperparameterError, SubmissionError) as error:
         print(f"sagemaker: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -54,6 +55,7 @@ def _ask_aws(command: str, words: Sequence[str]) -> None:
                 "status": jobs.status,
                 "logs": jobs.logs,
                 "stop": jobs.stop,
+                "resume": jobs.resume,
                 "fetch": jobs.fetch,
             }
             looking[command]()

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 import boto3
+from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -32,7 +33,7 @@ def readable_errors() -> Iterator[None]:
     except ClientError as error:
         said = error.response.get("Error", {})
         raise SubmissionError(f"AWS refuses {error.operation_name}: {said.get('Message', error)}") from error
-    except BotoCoreError as error:
+    except (Boto3Error, BotoCoreError) as error:
         hint = "; see `aws configure`" if "redentials" in str(error) else ""
         raise SubmissionError(f"{str(error).rstrip('.')}{hint}") from error
 
@@ -73,12 +74,19 @@ def check_account(settings: Settings) -> list[str]:
     role, account = settings.role.rpartition("/")[2], settings.image.partition(".")[0]
     wanted: dict[str, Callable[[], Any]] = {
         f"role {settings.role}": lambda: client("iam", settings.region).get_role(RoleName=role),
-        f"bucket {settings.bucket}": lambda: client("s3", settings.region).head_bucket(Bucket=settings.bucket),
+        f"bucket {settings.bucket}": lambda: _check_bucket(settings),
         f"image {settings.image}": lambda: client("ecr", settings.region).describe_images(
             registryId=account, repositoryName=repository, imageIds=[tag]
         ),
     }
     return [what for what, look in wanted.items() if not _exists(what, look)]
+
+
+def _check_bucket(settings: Settings) -> None:
+    # boto3 would follow to another region by itself, and SageMaker would not
+    found = client("s3", settings.region).head_bucket(Bucket=settings.bucket).get("BucketRegion", settings.region)
+    if found != settings.region:
+        raise SubmissionError(f"the bucket {settings.bucket} is in {found}, and the job would run in {settings.region}")
 
 
 def _exists(what: str, look: Callable[[], Any]) -> bool:
@@ -92,8 +100,6 @@ def _exists(what: str, look: Callable[[], Any]) -> bool:
         if code in ("404", "NoSuchEntity", "NoSuchBucket", "RepositoryNotFoundException", "ImageNotFoundException"):
             hint = "; `make sagemaker-image` makes it" if what.startswith("image") else ""
             raise SubmissionError(f"there is no {what}{hint}") from error
-        if code == "301":
-            raise SubmissionError(f"the {what} is in another region than the job; set REGION or BUCKET") from error
         raise
     return True
 
@@ -111,20 +117,21 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def upload(path: Path, uri: str, settings: Settings) -> bool:
+def upload(path: Path, uri: str, settings: Settings, *, replace: bool = False) -> bool:
     """Upload a file, unless it is there already.
 
     Args:
         path: The file.
         uri: Where to, in S3; a name that holds the content's hash makes the same content the same object.
         settings: The job's settings, with the key for encryption.
+        replace: Upload in any case: the name says nothing of the content.
 
     Returns:
         Whether it had to be uploaded.
     """
     bucket, key = split(uri)
     storage, size = client("s3", settings.region), path.stat().st_size
-    if size_in_s3(storage, bucket, key) == size:
+    if not replace and size_in_s3(storage, bucket, key) == size:
         return False
     extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.kms_key} if settings.kms_key else {}
     parts = TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART)
@@ -150,7 +157,12 @@ def size_in_s3(storage: Any, bucket: str, key: str) -> int | None:
     try:
         return int(storage.head_object(Bucket=bucket, Key=key)["ContentLength"])
     except ClientError as error:
-        if error.response["Error"]["Code"] not in ("404", "NoSuchKey", "NotFound"):
+        code = error.response["Error"]["Code"]
+        if code in _FORBIDDEN:
+            raise SubmissionError(
+                f"s3://{bucket}/{key} is denied; s3:GetObject and s3:ListBucket are needed"
+            ) from error
+        if code not in ("404", "NoSuchKey", "NotFound"):
             raise
         return None
 

@@ -12,7 +12,7 @@ from botocore.model import ListShape, MapShape, Shape, StringShape, StructureSha
 
 from launchers.sagemaker.contract import CONFIG_CHANNEL
 from launchers.sagemaker.hyperparameters import HyperparameterError, arguments
-from launchers.sagemaker.request import Request
+from launchers.sagemaker.request import CHECKPOINTS, Request, has_local_storage
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -27,7 +27,9 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 _IMAGE = plain_re.compile(r"\d{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+([:@].+)?")
 _BUCKET = plain_re.compile(r"s3://(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?")
-_SECRET = plain_re.compile(r"(?i)(secret|token|password|passwd|credential|api_?key|access_?key)")
+_SECRET = plain_re.compile(
+    r"(?i)(.*[._])?(secret|(?<!cls_)token|password|passwd|credentials?|api_?key|access_?key)(_id)?"
+)
 # the platform's own limits, which the service model does not state
 _LONGEST_RUN = 28 * 24 * 3600
 _LARGEST_VOLUME = 16384
@@ -48,8 +50,17 @@ def violations(request: Request, region: str) -> list[str]:
     return found or list(_rule_violations(request, region))
 
 
+def request_fields() -> frozenset[str]:
+    """List the fields that a request may have.
+
+    Returns:
+        Their names.
+    """
+    return frozenset(_request_shape().members)
+
+
 @cache
-def _request_shape() -> Shape:
+def _request_shape() -> StructureShape:
     model = botocore.session.get_session().get_service_model("sagemaker")
     return model.operation_model("CreateTrainingJob").input_shape
 
@@ -135,6 +146,8 @@ def _metric_rules(definitions: list[dict[str, str]]) -> Iterator[str]:
 
 
 def _channel_rules(channels: list[dict[str, Any]]) -> Iterator[str]:
+    if CONFIG_CHANNEL not in (channel["ChannelName"] for channel in channels):
+        yield f"InputDataConfig: the channel {CONFIG_CHANNEL!r} is missing; REQUEST replaces lists as a whole"
     for name in _twice(channel["ChannelName"] for channel in channels):
         yield f"InputDataConfig: the channel {name!r} is there twice"
     for position, channel in enumerate(channels):
@@ -159,6 +172,8 @@ def _time_rules(request: Request) -> Iterator[str]:
         yield f"StoppingCondition.MaxWaitTimeInSeconds: {wait} is less than the run time {run}, which it includes"
     elif not spot and wait is not None:
         yield "StoppingCondition.MaxWaitTimeInSeconds: is for spot training only (set SPOT=1)"
+    if request.get("CheckpointConfig", {}).get("LocalPath", CHECKPOINTS) != CHECKPOINTS:
+        yield f"CheckpointConfig.LocalPath: the run folder is {CHECKPOINTS}; what is elsewhere would be lost"
     if spot and "CheckpointConfig" not in request:
         yield "CheckpointConfig: missing; an interrupted spot job would begin anew"
 
@@ -170,6 +185,8 @@ def _resource_rules(resources: dict[str, Any], spot: bool) -> Iterator[str]:
         value = resources.get(name, 0)
         if value < 1 or (most and value > most):
             yield f"ResourceConfig.{name}: must be 1 or more{f', and at most {most}' if most else ''}; found {value}"
+    if "VolumeKmsKeyId" in resources and has_local_storage(resources.get("InstanceType", "")):
+        yield f"ResourceConfig.VolumeKmsKeyId: {resources['InstanceType']} encrypts its local disks by itself"
     if not resources.get("InstanceType"):
         yield "ResourceConfig.InstanceType: missing (set INSTANCE)"
     if spot and resources.get("KeepAlivePeriodInSeconds"):
@@ -183,7 +200,7 @@ def _name_rules(request: Request) -> Iterator[str]:
         yield f"HyperParameters: {error}"
     for group in ("HyperParameters", "Environment"):
         for name in request.get(group, {}):
-            if _SECRET.search(name):
+            if _SECRET.fullmatch(name):
                 yield f"{group}[{name}]: looks like a secret, which everyone who may describe the job would see"
     for name in _twice(tag["Key"] for tag in request.get("Tags", [])):
         yield f"Tags: {name!r} is there twice"

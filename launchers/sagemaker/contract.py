@@ -4,7 +4,9 @@ Source: "How Amazon SageMaker AI Provides Training Information" and "How Amazon 
 in the SageMaker developer guide.
 """
 
+import contextlib
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -17,6 +19,8 @@ from launchers.sagemaker.hyperparameters import config_names
 CONFIG_CHANNEL = "config"
 CODE_CHANNEL = "code"
 CODE_ARCHIVE = "code.tar.gz"
+# files that come and go: those being written, and the marks of what copies checkpoints to S3
+PASSING = ("*.partial", "*.sagemaker-*")
 # the longest reason of a failure that SageMaker shows, in characters
 LONGEST_REASON = 1024
 
@@ -126,7 +130,8 @@ class Place:
             ContractError: If a channel holds no HDF5 file.
         """
         found: list[Path] = []
-        for name in sorted(set(self.read("inputdataconfig")) - {CONFIG_CHANNEL, CODE_CHANNEL}):
+        channels = set(self.read("inputdataconfig")) - {CONFIG_CHANNEL, CODE_CHANNEL}
+        for name in sorted(channels, key=natural_order):
             files = sorted(path for path in self.channel(name).rglob("*") if path.suffix in (".h5", ".hdf5"))
             if not files:
                 there = ", ".join(sorted(path.name for path in self.channel(name).glob("*"))) or "nothing"
@@ -148,7 +153,26 @@ class Place:
         for name in ("config.yaml", "provenance.json", "results.json"):
             if (self.run_folder / name).exists():
                 shutil.copy2(self.run_folder / name, model)
-        shutil.copytree(self.run_folder, output, ignore=shutil.ignore_patterns("*.ckpt"), dirs_exist_ok=True)
+        passing = shutil.ignore_patterns("*.ckpt", *PASSING)
+        shutil.copytree(self.run_folder, output, ignore=passing, copy_function=_copy_if_there, dirs_exist_ok=True)
+
+
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """Give a key for sorting that puts algo-2 before algo-10.
+
+    Args:
+        name: The name.
+
+    Returns:
+        The key.
+    """
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _copy_if_there(source: str, target: str) -> None:
+    """Copy a file that may vanish meanwhile: whatever synchronises the folder has files of its own there."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copy2(source, target)
 
 
 def unpack(archive: Path, folder: Path) -> None:

@@ -3,9 +3,10 @@
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -56,9 +57,10 @@ def read_experiment(name: str, words: Sequence[str]) -> Experiment:
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line and not line.startswith("All options")]
         raise SubmissionError(f"configs/{name}.yaml is not accepted: {' '.join(said[-5:])}")
-    # what adds to a list would add twice, and local files are not there: both are in the configuration
-    shown = {key: value for key, value in settings.items() if not key.endswith("+") and not (PROJECT / value).is_file()}
-    return Experiment(name, done.stdout, encode({CONFIG: name, **shown}), _data_files(name, done.stdout))
+    resolved = yaml.safe_load(done.stdout)
+    if resolved.get("ckpt_path") not in (None, "last"):
+        raise SubmissionError(f"ckpt_path names {resolved['ckpt_path']}, which the job would not see; leave it out")
+    return Experiment(name, done.stdout, encode({CONFIG: name, **_shown(settings)}), _data_files(name, resolved))
 
 
 def _experiments() -> list[str]:
@@ -84,8 +86,25 @@ def _settings(words: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _data_files(name: str, config: str) -> tuple[Path, ...]:
-    given = (yaml.safe_load(config).get("data") or {}).get("init_args", {}).get("path") or []
+def _shown(settings: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what is in the configuration only: local files, and what would add to a list once more."""
+    lists = [name.removesuffix("+") for name in settings if name.endswith("+")]
+    return {
+        name: value
+        for name, value in settings.items()
+        if not any(name.startswith((f"{each}.", f"{each}+")) for each in lists) and not _is_file(value)
+    }
+
+
+def _is_file(value: str) -> bool:
+    try:
+        return (PROJECT / value).is_file()
+    except (OSError, ValueError):  # too long for a name, for example
+        return False
+
+
+def _data_files(name: str, config: Mapping[str, Any]) -> tuple[Path, ...]:
+    given = (config.get("data") or {}).get("init_args", {}).get("path") or []
     files = [PROJECT / path for path in (given if isinstance(given, list) else [given])]
     for file in files:
         if not file.is_file():
@@ -109,6 +128,6 @@ def pack_code(archive: Path) -> str:
     """
     done = subprocess.run([PROJECT / "launchers" / "snapshot.sh", archive], capture_output=True, text=True)
     if done.returncode:
-        raise SubmissionError(done.stderr.strip())
+        raise SubmissionError(f"the code could not be packed: {done.stderr.strip()}")
     command = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     return subprocess.run(command, capture_output=True, text=True).stdout.strip() or "unknown"

@@ -90,9 +90,17 @@ def config_names(hyperparameters: Mapping[str, str]) -> list[str]:
 
     Returns:
         The names.
+
+    Raises:
+        HyperparameterError: If it begins like a list and is none.
     """
     text = hyperparameters.get(CONFIG, "[]")
-    value = json.loads(text) if text.lstrip().startswith("[") else decode(text)
+    try:
+        value = json.loads(text) if text.lstrip().startswith("[") else decode(text)
+    except ValueError as error:
+        raise HyperparameterError(
+            f'config is a name, or a list such as ["exp", "presets/ema"]; found: {text}'
+        ) from error
     return [str(name) for name in value] if isinstance(value, list) else [value]
 
 

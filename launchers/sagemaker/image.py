@@ -27,8 +27,6 @@ def build_and_push(words: Sequence[str]) -> None:
         SubmissionError: If there is no builder, or it fails.
     """
     place, repository, tag = region(), os.environ.get("REPOSITORY") or "projection", os.environ.get("TAG") or "latest"
-    if not place:
-        raise SubmissionError("REGION is not set; put it into launchers/sagemaker/site.env")
     engine = _engine()
     account = os.environ.get("ACCOUNT") or aws.client("sts", place).get_caller_identity()["Account"]
     suffix = ".cn" if place.startswith("cn-") else ""
@@ -39,15 +37,17 @@ def build_and_push(words: Sequence[str]) -> None:
         _log_in(engine, address)
     command = [str(PROJECT / "containers" / "build.sh"), "--file", _DOCKERFILE, "--name", repository, "--tag", tag]
     command += ["--registry", registry, "--push", *(["--base", base] if base else []), *words]
-    _run(*command, ENGINE=engine)
+    # SageMaker runs on x86-64, and takes plain images only: no lists of them, as attestations would make
+    _run(*command, ENGINE=engine, PLATFORM="linux/amd64", BUILDX_NO_DEFAULT_ATTESTATIONS="1")
     print(f"Put IMAGE={registry}/{repository}:{tag} into launchers/sagemaker/site.env.")
 
 
 def _engine() -> str:
-    engine = os.environ.get("ENGINE") or shutil.which("docker") or shutil.which("podman")
-    if not engine:
-        raise SubmissionError("there is neither docker nor podman on this machine")
-    return engine
+    names = [os.environ["ENGINE"]] if os.environ.get("ENGINE") else ["docker", "podman"]
+    found = next(filter(None, map(shutil.which, names)), None)
+    if not found:
+        raise SubmissionError(f"there is no {' and no '.join(names)} on this machine")
+    return found
 
 
 def _make_repository(account: str, place: str, repository: str) -> None:
@@ -76,7 +76,7 @@ def _log_in(engine: str, address: str) -> None:
         capture_output=True,
     )
     if done.returncode:
-        raise SubmissionError(f"{engine} could not log in to {address}: {done.stderr.strip().splitlines()[-1]}")
+        raise SubmissionError(f"{engine} could not log in to {address}: {' '.join(done.stderr.split())}")
 
 
 def _run(*command: str, **variables: str) -> None:

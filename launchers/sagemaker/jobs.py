@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from launchers.sagemaker import aws
-from launchers.sagemaker.contract import unpack
+from launchers.sagemaker.checks import request_fields
+from launchers.sagemaker.contract import PASSING, unpack
 from launchers.sagemaker.hyperparameters import config_names
-from launchers.sagemaker.settings import SubmissionError, region
+from launchers.sagemaker.settings import SubmissionError, job_name, region
+from launchers.sagemaker.submit import announce
 
 _GROUP = "/aws/sagemaker/TrainingJobs"
 _ENDED = ("Completed", "Failed", "Stopped")
@@ -54,13 +56,32 @@ def stop() -> None:
     print(f"Told {job['TrainingJobName']} to end; it saves its state within two minutes.")
 
 
+def resume() -> None:
+    """Submit job JOB again under another name: same code, data and settings, going on from its last state.
+
+    Raises:
+        SubmissionError: If the job has not ended, has completed, or has saved no state.
+    """
+    service = aws.client("sagemaker", region())
+    job = _job(service)
+    name, state = job["TrainingJobName"], job.get("CheckpointConfig", {}).get("S3Uri", "")
+    if job["TrainingJobStatus"] not in ("Failed", "Stopped"):
+        raise SubmissionError(f"{name} is {job['TrainingJobStatus']}; only jobs that failed or were stopped can go on")
+    if not state or aws.is_empty(state, region()):
+        raise SubmissionError(f"{name} has saved no state in {state or 'S3'} to go on from")
+    request = {field: value for field, value in job.items() if field in request_fields()}
+    request["TrainingJobName"] = job_name(_experiment(job))
+    request["Tags"] = service.list_tags(ResourceArn=job["TrainingJobArn"])["Tags"]
+    service.create_training_job(**request)
+    announce(request)
+
+
 def fetch() -> None:
-    """Bring job JOB home as a run folder; of one that left no results, what it had saved."""
+    """Bring job JOB home as a run folder; of one that did not complete, also the state that it had saved."""
     service, storage = aws.client("sagemaker", region()), aws.client("s3", region())
     job = _job(service)
     name = job["TrainingJobName"]
-    experiment = (config_names(job.get("HyperParameters", {})) or ["sagemaker"])[0]
-    folder = Path(os.environ.get("RUNS_PATH") or "runs") / experiment / name
+    folder = Path(os.environ.get("RUNS_PATH") or "runs") / _experiment(job) / name
     if folder.exists():
         raise SubmissionError(f"{folder} is there already")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -69,10 +90,18 @@ def fetch() -> None:
         run = Path(partial) / "run"
         run.mkdir()
         found = [_unpack(storage, f"{_artifacts(job)}/{part}.tar.gz", run) for part in ("output", "model")]
-        if not any(found) and not _copy(storage, job.get("CheckpointConfig", {}).get("S3Uri", ""), run):
+        if job["TrainingJobStatus"] != "Completed":
+            found.append(_copy(storage, job.get("CheckpointConfig", {}).get("S3Uri", ""), run))
+        if not any(found):
             raise SubmissionError(f"{name} ({job['TrainingJobStatus']}) has left nothing in S3 yet")
         run.rename(folder)
     print(f"Run folder:  {folder}")
+    print("To judge it here, say where data and devices are: python -m projection test --ckpt_path best \\")
+    print(f"  --config {folder}/config.yaml --data.path data/FILE.h5 --trainer.devices 1 --trainer.num_nodes 1")
+
+
+def _experiment(job: dict[str, Any]) -> str:
+    return (config_names(job.get("HyperParameters", {})) or ["sagemaker"])[0]
 
 
 def _job(service: Any) -> dict[str, Any]:
@@ -140,7 +169,8 @@ def _copy(storage: Any, uri: str, folder: Path) -> bool:
     ] if prefix else []  # fmt: skip
     for key in keys:
         target = folder / key.removeprefix(prefix).lstrip("/")
-        if not target.resolve().is_relative_to(folder.resolve()) or key.endswith("/"):
+        passing = any(target.match(pattern) for pattern in PASSING)
+        if passing or key.endswith("/") or not target.resolve().is_relative_to(folder.resolve()):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("wb") as file:

@@ -12,8 +12,9 @@ home=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 python=${VENV:-$home/.venv}/bin/python
 SAGEMAKER_PREFIX=${SAGEMAKER_PREFIX:-$(mktemp -d)}
 mkdir -p "$SAGEMAKER_PREFIX"
-SAGEMAKER_PREFIX=$(realpath "$SAGEMAKER_PREFIX")
-export SAGEMAKER_PREFIX
+SAGEMAKER_PREFIX=$(cd "$SAGEMAKER_PREFIX" && pwd)
+PROJECTION_GIT_COMMIT=$(git -C "$home" describe --always --dirty --abbrev=40 --exclude='*' 2>/dev/null || echo unknown)
+export SAGEMAKER_PREFIX PROJECTION_GIT_COMMIT
 cd "$home"
 "$python" -m launchers.sagemaker lay "$@"
 
@@ -24,9 +25,9 @@ if [[ -n ${IMAGE:-} ]]; then
         exit 2
     }
     read -r -a more <<<"${ENGINE_OPTIONS:-}"
-    "$engine" run --rm --ipc=host --volume "$SAGEMAKER_PREFIX:/opt/ml" "${more[@]}" "$IMAGE" train || status=$?
+    "$engine" run --rm --ipc=host --volume "$SAGEMAKER_PREFIX:/opt/ml" --env PROJECTION_GIT_COMMIT ${more[@]+"${more[@]}"} "$IMAGE" train || status=$?
 else
-    PYTHON=$(realpath --no-symlinks "$python") launchers/sagemaker/train.sh || status=$?
+    PYTHON=$(cd "$(dirname "$python")" && pwd)/python launchers/sagemaker/train.sh || status=$?
 fi
 echo "Exit status $status; everything is in $SAGEMAKER_PREFIX: checkpoints/ (the run folder), model/, output/"
 exit "$status"

@@ -9,6 +9,10 @@ from launchers.sagemaker.contract import CODE_CHANNEL, CONFIG_CHANNEL
 from launchers.sagemaker.settings import Settings, SubmissionError
 
 Request = dict[str, Any]
+# where the container keeps its run folder
+CHECKPOINTS = "/opt/ml/checkpoints"
+# families with NVMe disks: by a d in their names, or as AWS's table of instances says
+_LOCAL_STORAGE = re.compile(r"[a-z]+\d+[a-z]*d[a-z]*|g5|g6e?|gr6|g7e|p5(e|en)?|p6.*|trn\w+|inf1")
 
 
 def training_request(
@@ -33,7 +37,6 @@ def training_request(
     if settings.wait_seconds:
         stopping["MaxWaitTimeInSeconds"] = settings.wait_seconds
     home = f"s3://{settings.bucket}/{settings.prefix}/jobs"
-    run = settings.resume or settings.job
     channels = {CONFIG_CHANNEL: f"{home}/{settings.job}/config/", CODE_CHANNEL: code}
     channels |= {"data" if position == 1 else f"data-{position}": uri for position, uri in enumerate(data, start=1)}
     request: Request = {
@@ -45,10 +48,10 @@ def training_request(
             "MetricDefinitions": metric_definitions(settings.metrics),
         },
         "HyperParameters": dict(hyperparameters),
-        "Environment": {"PROJECTION_GIT_COMMIT": commit, "PROJECTION_RUN_ID": run},
+        "Environment": {"PROJECTION_GIT_COMMIT": commit, "PROJECTION_RUN_ID": settings.job},
         "InputDataConfig": [_channel(name, uri) for name, uri in channels.items()],
         "OutputDataConfig": {"S3OutputPath": home},
-        "CheckpointConfig": {"S3Uri": f"{home}/{run}/checkpoints/", "LocalPath": "/opt/ml/checkpoints"},
+        "CheckpointConfig": {"S3Uri": f"{home}/{settings.job}/checkpoints/", "LocalPath": CHECKPOINTS},
         "ResourceConfig": {
             "InstanceType": settings.instance,
             "InstanceCount": settings.count,
@@ -59,12 +62,27 @@ def training_request(
         "Tags": [{"Key": name, "Value": value} for name, value in settings.tags.items()],
     }
     if settings.kms_key:
-        request["OutputDataConfig"]["KmsKeyId"] = request["ResourceConfig"]["VolumeKmsKeyId"] = settings.kms_key
+        request["OutputDataConfig"]["KmsKeyId"] = settings.kms_key
+        # local disks are encrypted by their own hardware, and AWS refuses another key
+        if not has_local_storage(settings.instance):
+            request["ResourceConfig"]["VolumeKmsKeyId"] = settings.kms_key
     if settings.subnets or settings.security_groups:
         vpc = {"Subnets": list(settings.subnets), "SecurityGroupIds": list(settings.security_groups)}
         request["VpcConfig"] = vpc
     merged: Request = _merged(request, _more(settings.request))
     return merged
+
+
+def has_local_storage(instance: str) -> bool:
+    """Tell whether instances have disks of their own, of a size that nobody chooses.
+
+    Args:
+        instance: The instance type, such as ml.g5.xlarge.
+
+    Returns:
+        Whether they have.
+    """
+    return bool(_LOCAL_STORAGE.fullmatch(instance.removeprefix("ml.").partition(".")[0]))
 
 
 def metric_definitions(names: Sequence[str]) -> list[dict[str, str]]:

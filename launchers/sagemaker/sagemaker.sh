@@ -2,7 +2,7 @@
 # Trains on Amazon SageMaker, and looks after jobs there. `make sagemaker` and `make sagemaker-...` call it.
 #
 #   EXP=exp INSTANCE=ml.g5.2xlarge launchers/sagemaker/sagemaker.sh submit --trainer.max_epochs 5
-#   JOB=exp-20260101-120000-1a2b launchers/sagemaker/sagemaker.sh status|logs|stop|fetch
+#   JOB=exp-20260101-120000-1a2b launchers/sagemaker/sagemaker.sh status|logs|stop|resume|fetch
 #   launchers/sagemaker/sagemaker.sh image    # builds the image and pushes it to ECR
 #
 # site.env.example beside this file lists the variables; DRY_RUN=1 prints what would be submitted.
@@ -11,7 +11,7 @@ set -euo pipefail
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck source=launchers/site.sh
 source "$home/launchers/site.sh"
-options=(EXP JOB JOB_NAME RESUME REGION ACCOUNT ROLE BUCKET PREFIX IMAGE REPOSITORY TAG BASE ENGINE INSTANCE COUNT VOLUME TIME WAIT
+options=(EXP JOB JOB_NAME REGION ACCOUNT ROLE BUCKET PREFIX IMAGE REPOSITORY TAG BASE ENGINE INSTANCE COUNT VOLUME TIME WAIT
     SPOT SUBNETS SECURITY_GROUPS KMS_KEY TAGS METRICS REQUEST RUNS_PATH VENV DRY_RUN)
 
 read_site "$home/launchers/sagemaker/site.env" "${options[@]}"

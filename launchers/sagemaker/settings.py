@@ -13,7 +13,7 @@ METRICS = (
     *("val/loss", "val/auroc", "val/average_precision"),
     *("test/loss", "test/auroc", "test/average_precision"),
 )
-_TIME = re.compile(r"(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?")
+_TIME = re.compile(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)")
 _LONGEST_NAME = 63
 
 
@@ -28,7 +28,6 @@ class Settings:
     Args:
         experiment: The configuration's name, as in `exp` for configs/exp.yaml.
         job: The job's name.
-        resume: A job whose run to continue.
         region: AWS region.
         role: ARN of the role that the job runs as.
         bucket: S3 bucket for data, configurations and results.
@@ -38,7 +37,7 @@ class Settings:
         count: Number of instances.
         volume: Gigabytes of each one's disk.
         run_seconds: Longest run.
-        wait_seconds: Longest run and waiting for spot instances together.
+        wait_seconds: Longest run and waiting for spot instances together; 0 without spot.
         spot: Whether to use spot instances.
         subnets: Subnets of a VPC.
         security_groups: Security groups there.
@@ -50,7 +49,6 @@ class Settings:
 
     experiment: str
     job: str
-    resume: str
     region: str
     role: str
     bucket: str
@@ -85,7 +83,6 @@ def from_environment() -> Settings:
     return Settings(
         experiment=experiment,
         job=os.environ.get("JOB_NAME") or job_name(experiment),
-        resume=os.environ.get("RESUME", ""),
         region=region(),
         role=os.environ.get("ROLE", ""),
         bucket=os.environ.get("BUCKET", ""),
@@ -95,7 +92,7 @@ def from_environment() -> Settings:
         count=_number("COUNT", 1),
         volume=_number("VOLUME", 50),
         run_seconds=run,
-        wait_seconds=_seconds("WAIT", "") or (2 * run if spot else 0),
+        wait_seconds=(_seconds("WAIT", "") or 2 * run) if spot else 0,
         spot=spot,
         subnets=_words("SUBNETS"),
         security_groups=_words("SECURITY_GROUPS"),
@@ -107,13 +104,22 @@ def from_environment() -> Settings:
 
 
 def region() -> str:
-    """Give the region: REGION, or what AWS's own tools would use."""
+    """Give the region: REGION, or what AWS's own tools would use.
+
+    Returns:
+        Its name.
+
+    Raises:
+        SubmissionError: If none is set.
+    """
     names = ("REGION", "AWS_REGION", "AWS_DEFAULT_REGION")
     found = next((os.environ[name] for name in names if os.environ.get(name)), "")
     if not found:
         import boto3
 
         found = boto3.Session().region_name or ""
+    if not found:
+        raise SubmissionError("REGION is not set; put it into launchers/sagemaker/site.env")
     return found
 
 

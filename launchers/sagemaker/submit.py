@@ -11,10 +11,10 @@ from launchers.sagemaker import aws
 from launchers.sagemaker.checks import violations
 from launchers.sagemaker.contract import CODE_ARCHIVE, CONFIG_CHANNEL
 from launchers.sagemaker.experiment import Experiment, pack_code, read_experiment
-from launchers.sagemaker.request import Request, training_request
+from launchers.sagemaker.request import Request, has_local_storage, training_request
 from launchers.sagemaker.settings import Settings, SubmissionError, from_environment
 
-_NEEDED = ("region", "role", "bucket", "image")
+_NEEDED = ("role", "bucket", "image")
 _GIGABYTE = 10**9
 
 
@@ -45,40 +45,45 @@ def submit(words: Sequence[str]) -> None:
             return
         for unknown in aws.check_account(settings):
             print(f"Not checked, for want of permission: {unknown}")
-        state = request["CheckpointConfig"]["S3Uri"] if settings.resume else ""
-        if state and aws.is_empty(state, settings.region):
-            raise SubmissionError(f"there is nothing to resume in {state}; RESUME is the first job of a run")
         for path, place in places.items():
             done = aws.upload(path, place + path.name, settings)
             print(f"{path.name}: {'uploaded to' if done else 'is already in'} {place}")
         _upload_config(request, settings, experiment)
     aws.client("sagemaker", settings.region).create_training_job(**request)
-    _say(request)
+    announce(request)
 
 
 def _place(settings: Settings, kind: str, path: Path) -> str:
-    """Name a folder in S3 by the content of the file that goes there."""
-    return f"s3://{settings.bucket}/{settings.prefix}/{kind}/{aws.sha256(path)}/"
+    """Name a folder in S3 by the content and the name of the one file that goes there."""
+    return f"s3://{settings.bucket}/{settings.prefix}/{kind}/{aws.sha256(path)}/{path.name}/"
 
 
 def _check(request: Request, settings: Settings, experiment: Experiment) -> None:
     found = violations(request, settings.region)
     size = sum(path.stat().st_size for path in experiment.data)
-    if not found and size > 0.9 * _GIGABYTE * request["ResourceConfig"]["VolumeSizeInGB"]:
+    resources = request["ResourceConfig"]
+    if not found and size > 0.9 * _GIGABYTE * resources["VolumeSizeInGB"] and not has_local_storage(settings.instance):
         found = [f"ResourceConfig.VolumeSizeInGB: the data have {size / _GIGABYTE:.1f} GB; set VOLUME to more"]
     if found:
         raise SubmissionError("\n  ".join(["the request would be refused:", *found]))
 
 
 def _upload_config(request: Request, settings: Settings, experiment: Experiment) -> None:
-    (channel,) = (each for each in request["InputDataConfig"] if each["ChannelName"] == CONFIG_CHANNEL)
+    (channel,) = [each for each in request["InputDataConfig"] if each["ChannelName"] == CONFIG_CHANNEL]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(experiment.config)
-        aws.upload(file, f"{channel['DataSource']['S3DataSource']['S3Uri']}{experiment.name}.yaml", settings)
+        aws.upload(
+            file, f"{channel['DataSource']['S3DataSource']['S3Uri']}{experiment.name}.yaml", settings, replace=True
+        )
 
 
-def _say(request: Request) -> None:
+def announce(request: Request) -> None:
+    """Say what was submitted, what it can cost at most, and how to go on.
+
+    Args:
+        request: The request.
+    """
     resources, job = request["ResourceConfig"], request["TrainingJobName"]
     run = timedelta(seconds=request["StoppingCondition"]["MaxRuntimeInSeconds"])
     hours = resources["InstanceCount"] * run.total_seconds() / 3600

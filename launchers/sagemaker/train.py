@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from itertools import takewhile
 from pathlib import Path
 from types import FrameType
 
-from launchers.sagemaker.contract import LONGEST_REASON, ContractError, Place
+from launchers.sagemaker.contract import LONGEST_REASON, ContractError, Place, natural_order
 from launchers.sagemaker.hyperparameters import HyperparameterError, arguments
 
 _PORT = "29500"
@@ -74,7 +75,7 @@ def find_cluster(place: Place) -> Cluster:
     """
     resources = place.read("resourceconfig")
     current = resources.get("current_host", "algo-1")
-    hosts = tuple(sorted(resources.get("hosts", [current]), key=_natural))
+    hosts = tuple(sorted(resources.get("hosts", [current]), key=natural_order))
     if current not in hosts:
         raise ContractError(f"resourceconfig.json names {current} as this host, which is none of {', '.join(hosts)}")
     return Cluster(hosts, current, resources.get("network_interface_name"), max(1, count_gpus()))
@@ -117,7 +118,8 @@ def trainer_command(place: Place, cluster: Cluster) -> list[str]:
     if cluster.processes == 1:
         return [sys.executable, "-m", "projection", *words]
     torchrun = ["--nnodes", str(len(cluster.hosts)), "--node-rank", str(cluster.rank)]
-    torchrun += ["--nproc-per-node", str(cluster.devices), "--master-addr", cluster.hosts[0], "--master-port", _PORT]
+    torchrun += ["--nproc-per-node", str(cluster.devices), "--master-addr", cluster.hosts[0]]
+    torchrun += ["--master-port", os.environ.get("MASTER_PORT", _PORT)]
     return [sys.executable, "-m", "torch.distributed.run", *torchrun, "-m", "projection", *words]
 
 
@@ -130,7 +132,8 @@ def trainer_environment(cluster: Cluster) -> dict[str, str]:
     Returns:
         This process's environment and what is missing in it.
     """
-    job = os.environ.get("TRAINING_JOB_NAME", "rehearsal")
+    # the first job of a run names it, so that one that resumes it goes on in its curves
+    job = os.environ.get("PROJECTION_RUN_ID") or os.environ.get("TRAINING_JOB_NAME", "rehearsal")
     defaults = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // cluster.devices)), "PYTHONUNBUFFERED": "1"}
     defaults |= {"WANDB_NAME": job, "WANDB_RUN_ID": job}
     if not os.environ.get("WANDB_API_KEY"):
@@ -255,6 +258,9 @@ def main() -> None:
         print(f"sagemaker: {error}", file=sys.stderr)
         _write_failure(place, f"sagemaker: {error}\n")
         status = 1
+    except Exception as error:
+        _write_failure(place, f"{type(error).__name__}: {error}\n\n{traceback.format_exc()[-500:]}")
+        raise
     sys.exit(status)
 
 
@@ -263,14 +269,12 @@ def _write_failure(place: Place, text: str) -> None:
     place.failure.write_text(text[:LONGEST_REASON])
 
 
-def _natural(host: str) -> list[tuple[int, str]]:
-    """Order algo-2 before algo-10."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", host)]
-
-
 def _children(process: int) -> list[int]:
-    tasks = Path(f"/proc/{process}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
+    found: list[int] = []
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # a thread that ended meanwhile
+            found += map(int, task.read_text().split())
+    return found
 
 
 def _send(process: int, number: int) -> None:

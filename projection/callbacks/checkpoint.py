@@ -1,5 +1,6 @@
 """The best and the newest state of a run, as `checkpoints/best.ckpt` and `checkpoints/last.ckpt`."""
 
+import hashlib
 import signal
 import sys
 import threading
@@ -191,21 +192,25 @@ class LastCheckpoint(ModelCheckpoint):
         sys.exit(128 + number)
 
 
-def bring_to_every_node(trainer: Trainer, checkpoint: Path) -> None:
+def bring_to_every_node(trainer: Trainer, checkpoint: str) -> None:
     """Copy a checkpoint from the first node to those that do not share its disk; to be called on all ranks.
 
     Args:
         trainer: The trainer.
-        checkpoint: The file.
+        checkpoint: The file; an address such as s3://... is everywhere already.
     """
-    strategy = trainer.strategy
-    absent = torch.tensor(0 if checkpoint.exists() else 1, device=strategy.root_device)
-    if not int(strategy.reduce(absent, reduce_op="sum")):
+    if trainer.world_size == 1 or "://" in checkpoint:
         return
-    content = strategy.broadcast(checkpoint.read_bytes() if trainer.is_global_zero else b"")
-    if trainer.local_rank == 0 and absent:
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        partial = checkpoint.with_name(f".{checkpoint.name}.partial")
+    strategy, place = trainer.strategy, Path(checkpoint)
+    own = hashlib.sha256(place.read_bytes()).hexdigest() if place.exists() else ""
+    # a node may have an older one, restored before the run was resumed
+    differs = torch.tensor(int(own != strategy.broadcast(own)), device=strategy.root_device)
+    if not int(strategy.reduce(differs, reduce_op="sum")):
+        return
+    content = strategy.broadcast(place.read_bytes() if trainer.is_global_zero else b"")
+    if trainer.local_rank == 0 and differs:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial = place.with_name(f".{place.name}.partial")
         partial.write_bytes(content)
-        partial.replace(checkpoint)
+        partial.replace(place)
     strategy.barrier()

@@ -28,7 +28,8 @@ class WholeCheckpointIO(TorchCheckpointIO):
             return
         place = Path(path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        partial = place.with_name(f".{place.name}.partial")
+        # Amazon SageMaker copies what appears here to S3, but for names that end so
+        partial = place.with_name(f".{place.name}.sagemaker-ignore")
         try:
             torch.save(checkpoint, partial)
             partial.replace(place)

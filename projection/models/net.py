@@ -84,6 +84,46 @@ class ConcatPool(nn.Module):
         return torch.cat([x.amax(dim=(2, 3)), x.mean(dim=(2, 3))], dim=1)
 
 
+def normalised(inputs: int, outputs: int, kernel_size: int, stride: int = 1, *, active: bool = True) -> nn.Sequential:
+    """Make a convolution with batch normalisation.
+
+    Args:
+        inputs: Input channels.
+        outputs: Output channels.
+        kernel_size: Samples (odd).
+        stride: Samples.
+        active: Whether a rectifier follows.
+
+    Returns:
+        The layers, for input `(batch, inputs, 1, time)`.
+    """
+    layers: list[nn.Module] = [convolution(inputs, outputs, kernel_size, stride), nn.BatchNorm2d(outputs)]
+    return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if active else []))
+
+
+def dense_head(features: int, classes: int, hidden: int, dropout: float) -> nn.Sequential:
+    """Make the output layers of the PTB-XL benchmark's networks (Strodthoff et al., IEEE JBHI 25(5), 2021).
+
+    Args:
+        features: Input width.
+        classes: Output width.
+        hidden: Width of the layer between.
+        dropout: Probability before the output layer; half of it applies before the hidden one (0 to 1).
+
+    Returns:
+        The layers, from `(batch, features)` to `(batch, classes)`.
+    """
+    return nn.Sequential(
+        nn.BatchNorm1d(features),
+        nn.Dropout(dropout / 2),
+        nn.Linear(features, hidden),
+        nn.ReLU(inplace=True),
+        nn.BatchNorm1d(hidden),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, classes),
+    )
+
+
 def initialise(net: nn.Module) -> None:
     """Draw all convolution and linear weights after He et al. (2015) and set their biases to zero.
 

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from projection.models.net import ConcatPool, Net, as_image, convolution, initialise
+from projection.models.net import ConcatPool, Net, as_image, convolution, dense_head, initialise
 
 Depth = Literal[18, 34, 50, 101, 152]
 
@@ -62,15 +62,7 @@ class XResNet1d(Net):
                 channels = outputs
         self.body = nn.Sequential(*stem, nn.MaxPool2d((1, 3), (1, 2), (0, 1)), *stages)
         self.pool = ConcatPool()
-        self.head = nn.Sequential(
-            nn.BatchNorm1d(2 * channels),
-            nn.Dropout(dropout / 2),
-            nn.Linear(2 * channels, hidden),
-            nn.ReLU(inplace=True),
-            nn.BatchNorm1d(hidden),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, classes),
-        )
+        self.head = dense_head(2 * channels, classes, hidden, dropout)
         initialise(self)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

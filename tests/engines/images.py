@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 from tests.engines.daemons import daemon, free_ports
 
 BASE = "python:3.11-slim"
-_BUILD = ["--isolation=chroot", "--network=host", "--pull=never", "--format=docker"]
+_BUILD = ["--isolation=chroot", "--network=host", "--pull=never"]
 ENGINES = ROOT / "build" / "engines"
 ROOT_FILE_SYSTEM = ENGINES / "rootfs.tar"
 

@@ -1,10 +1,7 @@
 """Trainings on a real Slurm cluster of two nodes."""
 
 import json
-import os
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,29 +10,7 @@ import torch
 from tests.engines.cluster import Cluster
 from tests.engines.daemons import wait_until
 from tests.launchers.conftest import User
-
-DONE = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
-
-
-def runs(user: User) -> Path:
-    return Path(user.environment["RUNS_PATH"])
-
-
-def results(folder: Path) -> dict[str, float]:
-    return json.loads((folder / "results.json").read_text())
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-
-
-def locally(user: User, folder: Path, experiment: str, *words: str, gpus: str = "1") -> Path:
-    """Train without Slurm."""
-    command = ["launchers/local.sh", "fit", "--config", f"configs/{experiment}.yaml", *words]
-    environment = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "GPUS": gpus, **user.environment}
-    place = ["--trainer.default_root_dir", str(folder)]
-    subprocess.run([*command, *place], cwd=user.home, env=environment, check=True, capture_output=True)
-    return folder
+from tests.launchers.trainings import DONE, locally, results, runs
 
 
 def test_a_job_trains_to_completion(user: User, cluster: Cluster) -> None:
@@ -78,83 +53,6 @@ def test_two_nodes_with_two_tasks_learn_what_four_local_processes_learn(
     assert found == pytest.approx(expected, abs=1e-4)
 
 
-def requeued(cluster: Cluster, job: str) -> None:
-    cluster.ask("scontrol", "requeue", job)
-
-
-def warned_by_the_time_limit(cluster: Cluster, job: str) -> None:
-    cluster.ask("scancel", "--signal=USR1", "--batch", job)
-
-
-def signalled(cluster: Cluster, job: str) -> None:
-    cluster.ask("scancel", "--signal=USR1", job)
-
-
-def told_to_leave(cluster: Cluster, job: str) -> None:
-    cluster.ask("scancel", "--signal=TERM", "--full", job)
-
-
-def preempted(cluster: Cluster, job: str) -> None:
-    urgent = ["--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null", "--parsable"]
-    cluster.ask("sbatch", *urgent, "--wrap=true")
-
-
-def lost(cluster: Cluster, job: str) -> None:
-    (node,) = cluster.ask("squeue", "--noheader", f"--jobs={job}", "--format=%N").split()
-    cluster.ask("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
-
-
-@pytest.mark.parametrize("interrupt", [requeued, warned_by_the_time_limit, signalled, told_to_leave, preempted, lost])
-def test_an_interrupted_job_goes_on_and_ends_like_one_that_was_not(
-    user: User, cluster: Cluster, undisturbed: Path, interrupt: Callable[[Cluster, str], None]
-) -> None:
-    job = user.submit("EXP=long")
-    folder = runs(user) / "long" / job
-    wait_until(lambda: (folder / "checkpoints" / "last.ckpt").exists())
-    interrupt(cluster, job)
-    wait_until(lambda: cluster.started(job) and "attempt 2" in user.log(job))
-    assert cluster.wait(job, *DONE) == "COMPLETED", user.log(job, "err")
-    assert [line.split(",")[1] for line in user.log(job).splitlines() if line.startswith(f"Job {job}, attempt")] == [
-        " attempt 1",
-        " attempt 2",
-    ]
-    for name, expected in weights(undisturbed).items():
-        assert torch.equal(expected, weights(folder)[name]), name
-    assert results(folder) == results(undisturbed)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    user = User(home, {"VENV": sys.prefix})
-    return locally(user, tmp_path_factory.mktemp("local") / "long", "long")
-
-
-def test_requeues_are_bounded(user: User, cluster: Cluster) -> None:
-    job = user.submit("EXP=long", "MAX_REQUEUES=0")
-    wait_until(lambda: list(runs(user).glob(f"long/{job}/checkpoints/last.ckpt")))
-    signalled(cluster, job)
-    assert cluster.wait(job, *DONE) == "FAILED"
-    assert f"make slurm-resume JOB={job}" in user.log(job, "err")
-
-
-def test_a_cancelled_job_leaves_its_state_and_can_be_resumed(user: User, cluster: Cluster) -> None:
-    job = user.submit("EXP=long", "ARGS=--trainer.max_epochs 60")
-    wait_until(lambda: list(runs(user).glob(f"long/{job}/checkpoints/last.ckpt")))
-    still_queued = user.make("slurm-resume", f"JOB={job}")
-    assert "in the queue still" in still_queued.stderr
-    assert user.make("slurm-cancel", f"JOB={job}").returncode == 0
-    assert cluster.wait(job, *DONE) == "CANCELLED"
-    wait_until(lambda: not cluster.queue())
-    done = user.make("slurm-resume", f"JOB={job}")
-    assert done.returncode == 0, done.stderr
-    second = done.stdout.split("as job ")[1].split(":")[0]
-    again = user.make("slurm-resume", f"JOB={job}")
-    assert f"job {second} continues the run of job {job} already" in again.stderr
-    assert cluster.wait(second, *DONE) == "COMPLETED", user.log(second, "err")
-    assert [path.name for path in (runs(user) / "long").iterdir() if not path.is_symlink()] == [job]
-    assert torch.load(runs(user) / "long" / job / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 59
-
-
 def test_an_array_has_a_run_for_each_experiment_and_seed_and_one_can_be_resumed_alone(
     user: User, cluster: Cluster
 ) -> None:
@@ -163,7 +61,7 @@ def test_an_array_has_a_run_for_each_experiment_and_seed_and_one_can_be_resumed_
     for task in (cancelled, requeued):
         wait_until((runs(user) / "long" / task / "checkpoints" / "last.ckpt").exists)
     cluster.ask("scancel", cancelled)
-    warned_by_the_time_limit(cluster, requeued)
+    cluster.ask("scancel", "--signal=USR1", "--batch", requeued)
     wait_until(lambda: cluster.started(requeued) and not cluster.queue(), 240)
     ended = {str(path.parent.relative_to(runs(user))) for path in runs(user).rglob("results.json")}
     assert ended == {f"{name}/{job}_{task}" for task, name in enumerate(["other"] * 2 + ["third/deep"] * 2)} | {

@@ -103,17 +103,50 @@ def test_large_files_go_up_in_parts(
     assert not aws.upload(file, uri, from_environment())
 
 
-def test_an_interrupted_run_is_continued_by_another_job(user: User, cloud: Cloud) -> None:
-    assert user.make(*DEMO).returncode == 0
-    words = ["sagemaker", "EXP=demo", "JOB_NAME=demo-2", "RESUME=demo-1"]
-    assert "there is nothing to resume in s3://" in complaint(user.make(*words))
+def test_a_stopped_job_goes_on_as_another(user: User, cloud: Cloud) -> None:
+    assert user.make(*DEMO, "SPOT=1", "TAGS=project=ecg", "ARGS=--trainer.max_epochs 3").returncode == 0
+    assert "demo-1 is Completed; only jobs that failed" in complaint(user.make("sagemaker-resume", "JOB=demo-1"))
+    cloud.states["demo-1"] = {"TrainingJobStatus": "Stopped"}
+    assert "demo-1 has saved no state in s3://" in complaint(user.make("sagemaker-resume", "JOB=demo-1"))
     key = "projection/jobs/demo-1/checkpoints/checkpoints/last.ckpt"
     boto3.client("s3", region_name=REGION).put_object(Bucket=BUCKET, Key=key, Body=b"state")
-    done = user.make(*words)
+    done = user.make("sagemaker-resume", "JOB=demo-1")
     assert done.returncode == 0, done.stderr
     first, second = cloud.asked("CreateTrainingJob")
-    assert second["CheckpointConfig"] == first["CheckpointConfig"]
-    assert second["Environment"]["PROJECTION_RUN_ID"] == "demo-1"
+    assert second["TrainingJobName"] != first["TrainingJobName"]
+    changed = FORGOTTEN | {"TrainingJobName"}
+    assert {name: second.get(name) for name in set(first) - changed} == {
+        name: first[name] for name in set(first) - changed
+    }
+    assert second["Tags"] == first["Tags"]
+
+
+def test_a_changed_configuration_of_equal_length_is_uploaded(user: User, cloud: Cloud) -> None:
+    assert user.make(*DEMO, "ARGS=--trainer.max_epochs 5").returncode == 0
+    user.make(*DEMO, "ARGS=--trainer.max_epochs 6")
+    config = stored(f"{sources(cloud.asked('CreateTrainingJob')[1])['config']}demo.yaml")
+    assert yaml.safe_load(config)["trainer"]["max_epochs"] == 6
+
+
+def test_equal_data_of_two_names_stay_apart(user: User, cloud: Cloud) -> None:
+    for experiment in ("demo", "tiny"):
+        assert user.make("sagemaker", f"EXP={experiment}").returncode == 0
+    folders = [sources(request)["data"] for request in cloud.asked("CreateTrainingJob")]
+    found = [boto3.client("s3", region_name=REGION).list_objects_v2(Bucket=BUCKET, Prefix=aws.split(each)[1])
+             for each in folders]  # fmt: skip
+    assert [len(listing["Contents"]) for listing in found] == [1, 1]
+
+
+def test_long_arguments_and_lists_that_grow_are_in_the_configuration(user: User, cloud: Cloud) -> None:
+    net = json.dumps({"class_path": "projection.models.CNN1d", "init_args": {"widths": [8] * 80}})
+    summary = "lightning.pytorch.callbacks.ModelSummary"
+    words = f"--model.init_args.net '{net}' --trainer.callbacks+ {summary} --trainer.callbacks.max_depth 2"
+    done = user.make(*DEMO, f"ARGS={words}")
+    assert done.returncode == 0, done.stderr
+    (request,) = cloud.asked("CreateTrainingJob")
+    assert request["HyperParameters"] == {"config": "demo", "model.init_args.net": net}
+    config = yaml.safe_load(stored(f"{sources(request)['config']}demo.yaml"))
+    assert config["trainer"]["callbacks"][0]["class_path"] == summary
 
 
 @pytest.mark.parametrize(
@@ -131,7 +164,10 @@ def test_an_interrupted_run_is_continued_by_another_job(user: User, cloud: Cloud
         (["EXP=tiny", f"IMAGE={IMAGE}-none"], "latest-none; `make sagemaker-image` makes it"),
         (["EXP=tiny", f"IMAGE={IMAGE.replace('projection', 'other')}"], "there is no image "),
         (["EXP=tiny", "TIME=soon"], "TIME is a time such as"),
-        (["EXP=tiny", "SPOT=1", "WAIT=1:00"], "MaxWaitTimeInSeconds: 3600 is less than the run time"),
+        (["EXP=tiny", "ARGS=--ckpt_path data/corpus.h5"], "ckpt_path names data/corpus.h5, which"),
+        (["EXP=tiny", "INSTANCE=ml.g5.huge"], "ResourceConfig.InstanceType: 'ml.g5.huge' is none of ml.g5."),
+        (["EXP=tiny", 'REQUEST={"InputDataConfig": []}'], "InputDataConfig: must be at least 1 long"),
+        (["EXP=tiny", "SPOT=1", "WAIT=1:00:00"], "MaxWaitTimeInSeconds: 3600 is less than the run time"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )  # fmt: skip
@@ -159,7 +195,9 @@ def test_data_larger_than_the_disk_are_refused(user: User, cloud: Cloud) -> None
     with big.open("wb") as file:
         file.truncate(2 * 10**9)
     try:
-        told = user.make("sagemaker", "EXP=tiny", "VOLUME=2", "ARGS=--data.path data/big.h5").stderr
+        told = user.make(
+            "sagemaker", "EXP=tiny", "INSTANCE=ml.m5.large", "VOLUME=2", "ARGS=--data.path data/big.h5"
+        ).stderr
     finally:
         big.unlink()
     assert "VolumeSizeInGB: the data have 2.0 GB; set VOLUME to more" in told
@@ -168,6 +206,7 @@ def test_data_larger_than_the_disk_are_refused(user: User, cloud: Cloud) -> None
 @pytest.mark.parametrize(
     ("variables", "told"),
     [
+        ({"REGION": "", "AWS_CONFIG_FILE": "/none"}, "REGION is not set; put it into launchers/sagemaker/site.env"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, 'Could not connect to the endpoint URL: "http://127.0.0.1:9/'),
         ({"AWS_ACCESS_KEY_ID": "", "AWS_SHARED_CREDENTIALS_FILE": "/none"}, "Unable to locate credentials; see `"),
     ],
@@ -175,6 +214,8 @@ def test_data_larger_than_the_disk_are_refused(user: User, cloud: Cloud) -> None
 def test_an_account_that_cannot_be_reached_is_told_in_one_line(
     user: User, variables: dict[str, str], told: str
 ) -> None:
+    if "REGION" in variables:
+        (user.home / "launchers" / "sagemaker" / "site.env").write_text("")
     assert told in complaint(user.make("sagemaker-status", **variables))
 
 
@@ -258,13 +299,21 @@ def test_results_come_home_as_a_run_folder(
 
 def test_what_a_stopped_job_had_saved_comes_home(user: User, cloud: Cloud, tmp_path: Path) -> None:
     assert user.make(*DEMO).returncode == 0
+    cloud.states["demo-1"] = {"TrainingJobStatus": "Stopped"}
     storage = boto3.client("s3", region_name=REGION)
-    for name in ("config.yaml", "checkpoints/last.ckpt", "../../escaped"):
+    names = ["config.yaml", "checkpoints/last.ckpt", "checkpoints/last.ckpt.sagemaker-uploaded", "../../escaped"]
+    for name in names:
         storage.put_object(Bucket=BUCKET, Key=f"projection/jobs/demo-1/checkpoints/{name}", Body=name.encode())
+    # the platform packs what there is of stopped jobs as well
+    (tmp_path / "best.ckpt").write_text("best")
+    with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "best.ckpt", arcname="checkpoints/best.ckpt")
+    storage.upload_file(str(tmp_path / "model.tar.gz"), BUCKET, "projection/jobs/demo-1/output/model.tar.gz")
     done = user.make("sagemaker-fetch", "JOB=demo-1")
     assert done.returncode == 0, done.stderr
     run = tmp_path / "runs" / "demo" / "demo-1"
     assert (run / "checkpoints" / "last.ckpt").read_text() == "checkpoints/last.ckpt"
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert not list(tmp_path.rglob("escaped"))
 
 

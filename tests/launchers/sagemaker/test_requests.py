@@ -18,7 +18,12 @@ def request_(monkeypatch: pytest.MonkeyPatch) -> Request:
     """A request with everything in it."""
     variables = {"EXP": "benchmark/all", "REGION": REGION, "ROLE": ROLE, "BUCKET": BUCKET, "IMAGE": IMAGE, "SPOT": "1"}
     variables |= {"SUBNETS": "subnet-1,subnet-2", "SECURITY_GROUPS": "sg-1", "TAGS": "project=ecg,who=Zoë"}
-    variables |= {"KMS_KEY": "alias/ecg", "REQUEST": '{"RetryStrategy": {"MaximumRetryAttempts": 2}}', "COUNT": "2"}
+    variables |= {
+        "KMS_KEY": "alias/ecg",
+        "INSTANCE": "ml.p3.8xlarge",
+        "REQUEST": '{"RetryStrategy": {"MaximumRetryAttempts": 2}}',
+        "COUNT": "2",
+    }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     hyperparameters = {"config": "benchmark/all", "trainer.max_epochs": "5"}
@@ -102,6 +107,9 @@ SOURCE = ("InputDataConfig", 2, "DataSource", "S3DataSource")
         (put(ALGORITHM, "TrainingImage", value="projection:latest"), "TrainingImage: must be an image in ECR"),
         (put(ALGORITHM, "TrainingImage", value=IMAGE.replace(REGION, "us-east-1")), "is in us-east-1, and the job"),
         (put(ALGORITHM, "TrainingInputMode", value="file"), "TrainingInputMode: 'file' is none of"),
+        (put(RESOURCES, "InstanceType", value="ml.g5.xlarge"), "VolumeKmsKeyId: ml.g5.xlarge encrypts its local disks"),
+        (put("CheckpointConfig", "LocalPath", value="/tmp"), "CheckpointConfig.LocalPath: the run folder is /opt/ml/c"),
+        (put("InputDataConfig", 0, "ChannelName", value="x"), "InputDataConfig: the channel 'config' is missing"),
         (put("VpcConfig", "Subnets", value=[]), "VpcConfig.Subnets: must be at least 1 long"),
         (put("VpcConfig", value={"Subnets": ["subnet-1"]}), "VpcConfig.SecurityGroupIds: missing"),
         (put("Tags", 0, "Key", value="aws:x"), "Tags: keys beginning with aws: belong to AWS"),
@@ -122,6 +130,7 @@ def test_wrong_requests_are_refused(request_: Request, change: Callable[[Request
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
+        ("TIME", "30:00", "TIME is a time such as 8:00:00 or 1-05:00:00; found: 30:00"),
         ("TIME", "soon", "TIME is a time such as 8:00:00 or 1-05:00:00; found: soon"),
         ("COUNT", "two", "COUNT is a whole number; found: two"),
         ("SPOT", "yes", "SPOT is 0 or 1; found: yes"),
@@ -135,6 +144,28 @@ def test_wrong_settings_are_named(monkeypatch: pytest.MonkeyPatch, name: str, va
     monkeypatch.setenv(name, value)
     with pytest.raises(SubmissionError, match="^" + told.replace("[", r"\[")):
         training_request(from_environment(), {}, "", [], "")
+
+
+def test_settings_whose_names_sound_like_secrets_are_none(request_: Request) -> None:
+    for name in ("model.net.init_args.num_tokens", "model.init_args.cls_token", "tokenizer", "password_free"):
+        request_["HyperParameters"][name] = "1"
+    assert violations(request_, REGION) == []
+
+
+@pytest.mark.parametrize(
+    ("instance", "local"),
+    [
+        *(("ml.g5.xlarge", True), ("ml.g4dn.2xlarge", True), ("ml.p4d.24xlarge", True), ("ml.p5.48xlarge", True)),
+        *(("ml.r5d.large", True), ("ml.m5.large", False), ("ml.p3.2xlarge", False), ("ml.c6i.xlarge", False)),
+    ],
+)
+def test_local_disks_get_no_key_of_the_users(
+    monkeypatch: pytest.MonkeyPatch, request_: Request, instance: str, local: bool
+) -> None:
+    monkeypatch.setenv("INSTANCE", instance)
+    request = training_request(from_environment(), {}, "s3://ecg-bucket/c/", [], "abc")
+    assert ("VolumeKmsKeyId" in request["ResourceConfig"]) is not local
+    assert violations(request, REGION) == []
 
 
 @pytest.mark.parametrize("experiment", ["exp", "benchmark/super_diagnostic", "-x-", "___", "a" * 300])

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,18 +14,19 @@ from pathlib import Path
 import pytest
 import torch
 
+from launchers.sagemaker.contract import Place
 from launchers.sagemaker.experiment import Experiment
 from launchers.sagemaker.rehearsal import lay
 from launchers.sagemaker.request import metric_definitions
 from launchers.sagemaker.settings import METRICS
 from tests.conftest import ROOT
-from tests.engines.daemons import wait_until
+from tests.engines.daemons import free_ports, wait_until
 
 
-def start(prefix: Path, **variables: str) -> subprocess.Popen[str]:
+def start(prefix: Path, *before: str | Path, **variables: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "SAGEMAKER_PREFIX": str(prefix), "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [ROOT / "launchers" / "sagemaker" / "train.sh", "train"],
+        [*before, ROOT / "launchers" / "sagemaker" / "train.sh", "train"],
         env={**environment, "TRAINING_JOB_NAME": "job-1", **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -129,16 +131,23 @@ def test_a_job_told_to_end_before_it_trains_ends(tmp_path: Path, long_experiment
     assert process.returncode == 128 + signal.SIGTERM
 
 
-# two names of this machine; each has a folder of its own, as no disk is shared there
+# two names of this machine
 HOSTS = ("127.0.0.1", "localhost")
 
 
 def start_two(folder: Path, experiment: Experiment) -> list[subprocess.Popen[str]]:
+    """Start two machines whose folders have the same name and are not the same: no disk is shared there."""
+    if os.getuid() != 0 or not shutil.which("unshare"):
+        pytest.skip("folders of the same name need mount namespaces, and those need root")
+    (folder / "ml").mkdir(exist_ok=True)
+    processes, port = [], str(free_ports(1)[0])
     for host in HOSTS:
         lay(folder / host, experiment, HOSTS, host)
         settings = folder / host / "input" / "config" / "resourceconfig.json"
         settings.write_text(settings.read_text().replace("eth0", "lo"))
-    return [start(folder / host) for host in HOSTS]
+        script = f'mount --bind "{folder / host}" "{folder / "ml"}" && exec "$@"'
+        processes.append(start(folder / "ml", "unshare", "--mount", "sh", "-c", script, "sh", MASTER_PORT=port))
+    return processes
 
 
 def test_two_machines_train_as_one(tmp_path: Path, tiny_experiment: Experiment) -> None:
@@ -152,6 +161,32 @@ def test_two_machines_train_as_one(tmp_path: Path, tiny_experiment: Experiment) 
     assert "test/auroc=" not in said[1]
     # an epoch has three steps on one machine, and one whole step on two
     assert torch.load(last(first), weights_only=True)["global_step"] == 2
+
+
+def test_the_second_machine_judges_the_newest_checkpoint(tmp_path: Path, tiny_experiment: Experiment) -> None:
+    # as after an interruption: each machine has what was saved before
+    short = replace(tiny_experiment, hyperparameters={"config": "tiny", "trainer.max_epochs": "1"})
+    for process in start_two(tmp_path, short):
+        process.communicate(timeout=120)
+    first, second = (tmp_path / host for host in HOSTS)
+    shutil.copytree(first / "checkpoints", second / "checkpoints", dirs_exist_ok=True)
+    old = (second / "checkpoints" / "checkpoints" / "best.ckpt").read_bytes()
+    longer = replace(tiny_experiment, hyperparameters={"config": "tiny", "trainer.max_epochs": "8"})
+    said = [process.communicate(timeout=120)[0] for process in start_two(tmp_path, longer)]
+    best = [(machine / "checkpoints" / "checkpoints" / "best.ckpt").read_bytes() for machine in (first, second)]
+    assert best[0] != old, said
+    assert best[0] == best[1]
+
+
+def test_files_that_come_and_go_are_not_delivered(tmp_path: Path) -> None:
+    place = Place(tmp_path, ROOT)
+    (place.run_folder / "checkpoints").mkdir(parents=True)
+    for name in ("results.json", "results.json.sagemaker-uploading", ".config.yaml.partial", "checkpoints/best.ckpt"):
+        (place.run_folder / name).write_text(name)
+    (place.run_folder / "gone").symlink_to("nowhere")
+    place.deliver()
+    assert [path.name for path in (tmp_path / "output" / "data").rglob("*") if path.is_file()] == ["results.json"]
+    assert (tmp_path / "model" / "checkpoints" / "best.ckpt").exists()
 
 
 def test_two_machines_told_to_end_save_one_state(tmp_path: Path, long_experiment: Experiment) -> None:
@@ -182,6 +217,7 @@ def children(process: int) -> list[int]:
     ("hyperparameters", "told"),
     [
         ({"config": "nope"}, "sagemaker: there is no nope.yaml in "),
+        ({"config": "[tiny, demo]"}, "sagemaker: config is a name, or a list such as"),
         ({"config": "../config/x"}, "sagemaker: there is no ../config/x.yaml in "),
         ({"config": "tiny", "model.widhts": "3"}, "projection fit: .*model.*widhts"),
         ({"config": "tiny", "trainer.max_epochs": "$(touch pwned)"}, "projection fit: .*max_epochs"),
