@@ -1,0 +1,46 @@
+"""Thresholds that turn probabilities into decisions; to be fitted on validation records only."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Criterion = Literal["youden", "f1", "sensitivity"]
+
+
+def fit_thresholds(scores: Tensor, labels: Tensor, criterion: Criterion = "youden", sensitivity: float = 0.9) -> Tensor:
+    """Choose a threshold for each class; a record is reported if its score is not below it.
+
+    Args:
+        scores: Probabilities of validation records `(records, classes)`.
+        labels: 0 or 1, `(records, classes)`.
+        criterion: youden maximises sensitivity + specificity (Youden, Cancer 3, 1950), f1 the F1 score; sensitivity
+            takes the highest threshold with at least the wanted one. Of equal ones, the highest.
+        sensitivity: The wanted sensitivity (0 to 1).
+
+    Returns:
+        float64 `(classes,)`; above every score, so that nothing is reported, for classes without both outcomes.
+    """
+    pairs = zip(scores.double().T, (labels > 0.5).T, strict=True)
+    return torch.stack([_threshold(column, true, criterion, sensitivity) for column, true in pairs])
+
+
+def _threshold(scores: Tensor, true: Tensor, criterion: Criterion, sensitivity: float) -> Tensor:
+    positives = true.sum().double()
+    negatives = len(true) - positives
+    if not positives or not negatives:
+        return torch.tensor(torch.inf, dtype=torch.float64)
+    ordered, order = scores.sort(descending=True)
+    hits = true[order].double().cumsum(0)
+    reported = torch.arange(1, len(true) + 1, dtype=torch.float64)
+    recall = hits / positives
+    if criterion == "youden":
+        value = recall + 1 - (reported - hits) / negatives
+    elif criterion == "f1":
+        value = 2 * hits / (reported + positives)
+    else:
+        # the first that is high enough; counts, since shares would be rounded
+        value = -(reported + (hits < sensitivity * positives) * (len(true) + 1))
+    # records of one score are reported together
+    last = torch.cat([ordered[1:] != ordered[:-1], torch.ones(1, dtype=torch.bool)])
+    return ordered[value.masked_fill(~last, -torch.inf).argmax()]
