@@ -1,9 +1,11 @@
 """The command line: `python -m projection COMMAND`."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import takewhile
 
 from projection import __version__
 from projection.errors import ProjectionError
@@ -20,6 +22,7 @@ _DATA = {
     "convert": ("projection.data.convert", "turn WFDB records into one HDF5 file"),
     "verify": ("projection.data.verify", "prove an HDF5 file whole"),
     "info": ("projection.data.verify", "describe an HDF5 file"),
+    "evaluate": ("projection.evaluation", "judge runs by their stored predictions: intervals, thresholds, calibration"),
 }
 
 
@@ -49,7 +52,15 @@ def _run_data_command(command: str, args: list[str]) -> None:
     from jsonargparse import auto_cli
 
     function = getattr(import_module(_DATA[command][0]), command)
-    auto_cli(function, args=args, prog=f"projection {command}", as_positional=command in ("verify", "info"))
+    if command == "evaluate":
+        args = _as_one_list(args)
+    auto_cli(function, args=args, prog=f"projection {command}", as_positional=command in ("verify", "info", "evaluate"))
+
+
+def _as_one_list(args: list[str]) -> list[str]:
+    """Join the words before the first option: jsonargparse takes a positional list as one word."""
+    words = list(takewhile(lambda word: not word.startswith("-"), args))
+    return [json.dumps(words), *args[len(words) :]] if words else args
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import pandas as pd
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 
@@ -14,10 +15,11 @@ from projection.data.ecg import ECGDataModule
 
 
 class PredictionWriter(Callback):
-    """Write the probabilities of test and prediction passes to `predictions/test` and `predictions/predict`.
+    """Write the probabilities of validation, test and prediction passes to `predictions/val`, `test` and `predict`.
 
-    Columns are ecg_id, then one per class; a test pass adds the labels as `label_<class>`. Steps that return no tensor
-    `(batch, classes)`, and data of other modules than PTBXLDataModule, leave no table.
+    The validations within a training leave no table; the one of its best checkpoint does. Columns are ecg_id, then one
+    per class; validation and test add the labels as `label_<class>`. Steps that return no tensor `(batch, classes)`,
+    and data of other modules than PTBXLDataModule, leave no table.
 
     Args:
         format: csv or parquet.
@@ -29,6 +31,16 @@ class PredictionWriter(Callback):
         self._batches: list[Positions] = []
         self._rows: list[Tensor] = []
         self._probabilities: list[Tensor] = []
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note which records come in which batch.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The model.
+        """
+        if trainer.state.fn == TrainerFn.VALIDATING:
+            self._batches = _batches_of(trainer, trainer.val_dataloaders)
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note which records come in which batch.
@@ -47,6 +59,27 @@ class PredictionWriter(Callback):
             pl_module: The model.
         """
         self._batches = _batches_of(trainer, trainer.predict_dataloaders)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep a batch's probabilities.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The model.
+            outputs: What the step returned.
+            batch: What it saw.
+            batch_idx: Position in the epoch.
+            dataloader_idx: Unused.
+        """
+        self._keep(trainer, outputs, batch_idx)
 
     def on_test_batch_end(
         self,
@@ -90,6 +123,15 @@ class PredictionWriter(Callback):
         """
         self._keep(trainer, outputs, batch_idx)
 
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the table of a validation pass.
+
+        Args:
+            trainer: The trainer.
+            pl_module: The model.
+        """
+        self._write(trainer, trainer.val_dataloaders, "val", with_labels=True)
+
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the table of a test pass.
 
@@ -120,7 +162,7 @@ class PredictionWriter(Callback):
         if not self._rows:
             return
         rows, probabilities = _from_all_ranks(self._rows).cpu(), _from_all_ranks(self._probabilities).cpu()
-        self._rows, self._probabilities = [], []
+        self._batches, self._rows, self._probabilities = [], [], []
         if trainer.is_global_zero:
             order = rows.argsort()
             columns = _class_names(trainer)

@@ -122,14 +122,17 @@ class ClassificationTask(LightningModule):
             self.log("train/loss", loss, prog_bar=True)
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Collect the scores of a batch.
 
         Args:
             batch: Signals and labels.
             batch_idx: Position in the epoch.
+
+        Returns:
+            Probabilities `(batch, classes)`.
         """
-        self._judge(batch, self.val_metrics, self.val_loss)
+        return torch.sigmoid(self._judge(batch, self.val_metrics, self.val_loss))
 
     def on_validation_epoch_end(self) -> None:
         """Compute the validation metrics, once for all records."""

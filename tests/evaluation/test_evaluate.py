@@ -1,0 +1,124 @@
+"""The command `evaluate`, on runs of the synthetic corpus and on made-up predictions."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.metrics
+import torch
+
+from projection.__main__ import main
+from projection.errors import ProjectionError
+from projection.evaluation.judge import Protocol, compare, judge
+from projection.evaluation.predictions import Predictions, mean_of, read_predictions
+from tests.conftest import Run
+
+PROTOCOL = Protocol("youden", 0.9, 200, 0, 0.95)
+
+
+def made_up(skill: float, records: int = 400, seed: int = 0) -> Predictions:
+    """Predictions of records whose labels do not depend on skill."""
+    generator = torch.Generator().manual_seed(1)
+    labels = (torch.rand(records, 3, generator=generator) < 0.3).to(torch.uint8)
+    noise = torch.randn(records, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return Predictions(torch.arange(records), (skill * labels + noise).sigmoid(), labels, ("A", "B", "C"))
+
+
+def test_a_run_is_judged_by_what_fit_stored(run: Run, tiny: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    folder = run("fit", *tiny, "--data.task", "superdiagnostic")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    main(["evaluate", str(folder), "--resamples", "50"])
+    assert "AUROC [95% interval]" in capsys.readouterr().out
+    found = json.loads((folder / "evaluation.json").read_text())
+    reported = json.loads((folder / "results.json").read_text())
+    assert found["summary"]["auroc"] == pytest.approx(reported["test/auroc"], abs=1e-5)
+    assert found["summary"]["average_precision"] == pytest.approx(reported["test/average_precision"], abs=1e-5)
+    assert found["summary"]["auroc_low"] <= found["summary"]["auroc_high"]
+    assert set(found["classes"]) == {"CD", "HYP", "MI", "NORM", "STTC"}
+    for path, content in before.items():
+        assert path.read_bytes() == content, path
+
+
+def test_thresholds_come_from_validation_alone(run: Run, tiny: list[str]) -> None:
+    folder = run("fit", *tiny, "--data.task", "superdiagnostic", "--predictions.format", "parquet")
+    validation, test = read_predictions(folder, "val"), read_predictions(folder, "test")
+    shuffled = Predictions(test.ids, test.scores.flip(0), test.labels, test.class_names)
+    thresholds = [
+        [row["threshold"] for row in judge(validation, each, PROTOCOL).classes.values()] for each in (test, shuffled)
+    ]
+    assert thresholds[0] == thresholds[1]
+    # validation predictions are those of the best checkpoint
+    expected = json.loads((folder / "results.json").read_text())["val/auroc"]
+    values = sklearn.metrics.roc_auc_score(validation.labels, validation.scores, average=None)
+    assert np.nanmean(values) == pytest.approx(expected, abs=1e-4)
+
+
+def test_several_runs_are_compared_and_joined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, skill in (("weak", 0.2), ("strong", 2.0)):
+        for split in ("val", "test"):
+            write(tmp_path / name, split, made_up(skill, seed=len(name)))
+    runs = [str(tmp_path / name) for name in ("strong", "weak")]
+    main(["evaluate", *runs, "--ensemble", "true", "--resamples", "200"])
+    said = capsys.readouterr().out
+    assert "ensemble" in said
+    assert "AUROC of 2 runs: " in said
+    assert "p = 0.010 (paired bootstrap)" in said
+    assert (tmp_path / "weak" / "evaluation.json").exists()
+
+
+def write(run: Path, split: str, predictions: Predictions) -> None:
+    table = pd.DataFrame(predictions.scores.numpy(), columns=list(predictions.class_names))
+    table.insert(0, "ecg_id", predictions.ids.numpy())
+    labels = pd.DataFrame(predictions.labels.numpy(), columns=[f"label_{name}" for name in predictions.class_names])
+    (run / "predictions").mkdir(parents=True, exist_ok=True)
+    table.join(labels).to_csv(run / "predictions" / f"{split}.csv", index=False)
+
+
+def test_a_model_does_not_differ_from_itself() -> None:
+    one = made_up(1.0)
+    judged = judge(one, one, PROTOCOL)
+    found = compare(one, one, (judged, judged))
+    assert (found["difference"], found["low"], found["high"], found["p"]) == (0, 0, 0, 1)
+
+
+def test_a_paired_comparison_sees_more_than_two_intervals() -> None:
+    one = made_up(1.0)
+    better = (torch.logit(one.scores) + 0.2 * one.labels).sigmoid()
+    slightly_better = Predictions(one.ids, better, one.labels, one.class_names)
+    judged = judge(one, one, PROTOCOL), judge(slightly_better, slightly_better, PROTOCOL)
+    assert judged[0].summary["auroc_high"] > judged[1].summary["auroc_low"]
+    assert compare(one, slightly_better, judged)["high"] < 0
+
+
+def test_the_ensemble_of_equal_runs_is_the_run() -> None:
+    one = made_up(1.0)
+    assert torch.equal(mean_of([one, one]).scores, one.scores)
+
+
+def test_runs_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    one, other = made_up(1.0), made_up(1.0, records=300)
+    with pytest.raises(ProjectionError, match=r"different records or labels \(400 and 300 records\)"):
+        mean_of([one, other])
+    renamed = Predictions(one.ids, one.scores, one.labels, ("A", "B", "D"))
+    with pytest.raises(ProjectionError, match="different classes"):
+        mean_of([one, renamed])
+
+
+def test_what_is_no_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"There are no predictions/val.csv in .*: it is no run folder"):
+        main(["evaluate", str(tmp_path)])
+    write(tmp_path, "val", made_up(1.0))
+    table = pd.read_csv(tmp_path / "predictions" / "val.csv")
+    table.drop(columns="label_A").to_csv(tmp_path / "predictions" / "val.csv", index=False)
+    write(tmp_path, "test", made_up(torch.nan))
+    with pytest.raises(SystemExit, match="hold NaN: the model has diverged"):
+        main(["evaluate", str(tmp_path)])
+
+
+@pytest.mark.parametrize("option", [["--resamples", "0"], ["--confidence", "1"], ["--sensitivity", "0"]])
+def test_settings_out_of_range_are_refused(tmp_path: Path, option: list[str]) -> None:
+    with pytest.raises(SystemExit, match="resamples is 1 or more"):
+        main(["evaluate", str(tmp_path), *option])
