@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from projection.models.net import ConcatPool, Net, as_image, convolution, initialise
+from projection.models.net import ConvNet, convolution, initialise
 
 
-class CNN1d(Net):
+class CNN1d(ConvNet):
     """Strided convolutions, each normalised and rectified, then pooling and a linear layer.
 
     Args:
@@ -32,19 +31,5 @@ class CNN1d(Net):
         for inputs, outputs in zip([leads, *widths], widths, strict=False):
             layers += [convolution(inputs, outputs, kernel_size, 2), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
         self.body = nn.Sequential(*layers)
-        self.pool = ConcatPool()
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * widths[-1], classes))
         initialise(self)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def features(self, x: Tensor) -> Tensor:
-        """Summarise signals as vectors.
-
-        Args:
-            x: Standardised signals `(batch, leads, time)`.
-
-        Returns:
-            `(batch, 2 * widths[-1])`.
-        """
-        features: Tensor = self.pool(self.body(as_image(x)))
-        return features

@@ -13,8 +13,8 @@ class ConvNeXt1d(Net):
     """Stages of depthwise convolutions, each with a pointwise network behind it.
 
     After Liu et al., A ConvNet for the 2020s, CVPR 2022, over time: patches of a few samples as stem, halving between
-    stages, layer normalisation, inverted bottlenecks, scaled residuals and stochastic depth. 6.4 million parameters;
-    receptive field 1,300 samples.
+    stages, layer normalisation, inverted bottlenecks, scaled residuals and stochastic depth. 8.1 million parameters;
+    receptive field 1,136 samples.
 
     Args:
         leads: Input channels.

@@ -1,14 +1,13 @@
 """FCNWang: a fully convolutional network of three layers."""
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from projection.models.net import ConcatPool, Net, as_image, dense_head, initialise
+from projection.models.net import ConvNet, dense_head, initialise
 
 _LAYERS = ((128, 8), (256, 5), (128, 3))  # channels, samples
 
 
-class FCNWang(Net):
+class FCNWang(ConvNet):
     """Three convolutions without stride.
 
     After Wang, Yan and Oates, Time series classification from scratch with deep neural networks, IJCNN 2017, with the
@@ -32,19 +31,5 @@ class FCNWang(Net):
             layers += [nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
             channels = outputs
         self.body = nn.Sequential(*layers)
-        self.pool = ConcatPool()
         self.head = dense_head(2 * channels, classes, hidden, dropout)
         initialise(self)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def features(self, x: Tensor) -> Tensor:
-        """Summarise signals as vectors.
-
-        Args:
-            x: Standardised signals `(batch, leads, time)`.
-
-        Returns:
-            `(batch, 256)`.
-        """
-        features: Tensor = self.pool(self.body(as_image(x)))
-        return features

@@ -4,13 +4,13 @@ import torch
 from torch import Tensor, nn
 
 from projection.errors import ProjectionError
-from projection.models.net import ConcatPool, Net, as_image, convolution, dense_head, initialise, normalised
+from projection.models.net import ConvNet, convolution, dense_head, initialise, normalised
 
 _BOTTLENECK = 32
 _WIDTH = 32  # of each of the four branches
 
 
-class Inception1d(Net):
+class Inception1d(ConvNet):
     """Blocks of long, medium and short convolutions and a maximum pooling, with a shortcut past every three.
 
     After Ismail Fawaz et al., InceptionTime: finding AlexNet for time series classification, Data Mining and Knowledge
@@ -47,22 +47,8 @@ class Inception1d(Net):
             groups.append(Group(channels, kernel_size))
             channels = 4 * _WIDTH
         self.body = nn.Sequential(*groups)
-        self.pool = ConcatPool()
         self.head = dense_head(2 * channels, classes, hidden, dropout)
         initialise(self)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def features(self, x: Tensor) -> Tensor:
-        """Summarise signals as vectors.
-
-        Args:
-            x: Standardised signals `(batch, leads, time)`.
-
-        Returns:
-            `(batch, 256)`.
-        """
-        features: Tensor = self.pool(self.body(as_image(x)))
-        return features
 
 
 class Group(nn.Module):

@@ -69,19 +69,26 @@ def convolution(inputs: int, outputs: int, kernel_size: int, stride: int = 1) ->
     return nn.Conv2d(inputs, outputs, (1, kernel_size), (1, stride), padding, bias=False)
 
 
-class ConcatPool(nn.Module):
-    """Pool over time by maximum and by mean, and join both (Howard and Gugger, fastai, Information 11(2), 2020)."""
+class ConvNet(Net):
+    """A network whose convolutions end in feature maps, pooled over time by maximum and by mean.
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Pool.
+    Both are joined (Howard and Gugger, fastai, Information 11(2), 2020). Set `body`, from `(batch, leads, 1, time)` to
+    `(batch, channels, 1, shorter time)`, and `head`, for `2 * channels` features; then call `initialise`.
+    """
+
+    body: nn.Module
+
+    def features(self, x: Tensor) -> Tensor:
+        """Summarise signals as vectors.
 
         Args:
-            x: Feature maps `(batch, channels, 1, time)`.
+            x: Standardised signals `(batch, leads, time)`.
 
         Returns:
             `(batch, 2 * channels)`.
         """
-        return torch.cat([x.amax(dim=(2, 3)), x.mean(dim=(2, 3))], dim=1)
+        maps = self.body(as_image(x))
+        return torch.cat([maps.amax(dim=(2, 3)), maps.mean(dim=(2, 3))], dim=1)
 
 
 def normalised(inputs: int, outputs: int, kernel_size: int, stride: int = 1, *, active: bool = True) -> nn.Sequential:
@@ -125,7 +132,7 @@ def dense_head(features: int, classes: int, hidden: int, dropout: float) -> nn.S
 
 
 def initialise(net: nn.Module) -> None:
-    """Draw all convolution and linear weights after He et al. (2015) and set their biases to zero.
+    """Draw all convolution and linear weights after He et al. (2015), biases at zero, and lay them out channels last.
 
     Args:
         net: The network, changed in place.
@@ -135,3 +142,4 @@ def initialise(net: nn.Module) -> None:
             nn.init.kaiming_normal_(layer.weight)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

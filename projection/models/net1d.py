@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from projection.errors import ProjectionError
@@ -54,7 +53,6 @@ class Net1D(Net):
         self.body = nn.Sequential(*layers)
         self.head = nn.Linear(channels, classes)
         initialise(self)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def features(self, x: Tensor) -> Tensor:
         """Summarise signals as vectors.

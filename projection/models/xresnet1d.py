@@ -2,10 +2,9 @@
 
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
-from projection.models.net import ConcatPool, Net, as_image, convolution, dense_head, initialise
+from projection.models.net import ConvNet, convolution, dense_head, initialise
 
 Depth = Literal[18, 34, 50, 101, 152]
 
@@ -20,13 +19,13 @@ _STAGES: dict[Depth, tuple[tuple[int, ...], int]] = {
 _WIDTH = 64
 
 
-class XResNet1d(Net):
+class XResNet1d(ConvNet):
     """Residual network with the "bag of tricks" changes, over time.
 
     After He et al., Bag of Tricks for Image Classification with Convolutional Neural Networks, CVPR 2019, as adapted
     to ECGs by Strodthoff et al., Deep Learning for ECG Analysis, IEEE JBHI 25(5), 2021: three convolutions as stem,
     every stage 64 channels wide (256 after a bottleneck), pooling before the projection in the shortcut, and the last
-    normalisation of each block starting at zero.
+    normalisation of each block starting at zero. With depth 101 1.9 million parameters; receptive field 1,945 samples.
 
     Args:
         leads: Input channels.
@@ -61,22 +60,8 @@ class XResNet1d(Net):
                 stages.append(Block(channels, outputs, kernel_size, stride, bottleneck=expansion > 1))
                 channels = outputs
         self.body = nn.Sequential(*stem, nn.MaxPool2d((1, 3), (1, 2), (0, 1)), *stages)
-        self.pool = ConcatPool()
         self.head = dense_head(2 * channels, classes, hidden, dropout)
         initialise(self)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def features(self, x: Tensor) -> Tensor:
-        """Summarise signals as vectors.
-
-        Args:
-            x: Standardised signals `(batch, leads, time)`.
-
-        Returns:
-            `(batch, 512)` with bottlenecks, `(batch, 128)` with basic blocks.
-        """
-        features: Tensor = self.pool(self.body(as_image(x)))
-        return features
 
 
 class Block(nn.Module):
