@@ -86,6 +86,8 @@ def engines(base: Path) -> Iterator[tuple[dict[str, str], str]]:
             yield environment, address
     finally:
         subprocess.run(["podman", "system", "reset", "--force"], env=environment, capture_output=True)
+        # podman mounts its store over itself, and does not always undo it
+        subprocess.run(["umount", "--lazy", base / "graph" / "overlay"], capture_output=True)
 
 
 def root_folder(folder: Path) -> Path:

@@ -57,6 +57,7 @@ def home(corpus_file: Path) -> Iterator[Path]:
         for name in ("corpus", "demo_100hz"):
             shutil.copy(corpus_file, home / "data" / f"{name}.h5")
         identity = ["-c", "user.name=A User", "-c", "user.email=user@example.org"]
+        (home / ".env").write_text(f"WANDB_API_KEY={SECRET}\n")  # git ignores it, and so must all others
         for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "Mine"]):
             subprocess.run(["git", *command], cwd=home, check=True)
         yield home
@@ -158,10 +159,8 @@ def user(home: Path, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory)
 @pytest.fixture(scope="session")
 def builder(home: Path) -> Iterator[Builder]:
     base = Path(tempfile.mkdtemp(prefix="images-", dir="/var/tmp"))
-    (home / ".env").write_text(f"WANDB_API_KEY={SECRET}\n")
     try:
         with images.engines(base) as (environment, address):
             yield Builder(home, {**environment, "WANDB_API_KEY": SECRET}, address, base)
     finally:
-        (home / ".env").unlink()
         shutil.rmtree(base)

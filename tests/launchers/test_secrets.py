@@ -25,12 +25,11 @@ class Wait(lightning.pytorch.Callback):
 def careless(user: User) -> User:
     """A user with keys in the environment, in site.env and in .env."""
     user.environment |= {"https_proxy": f"http://me:{SECRET}@127.0.0.1:9"}
-    planted = {user.home / ".env", user.home / "launchers" / "slurm" / "site.env"}
-    for file in planted:
-        file.write_text(f"export WANDB_API_KEY={SECRET}\n")
+    site = user.home / "launchers" / "slurm" / "site.env"
+    site.write_text(f"export WANDB_API_KEY={SECRET}\n")
     (user.home / "probe.py").write_text(_PROBE)
     yield user
-    for file in (*planted, user.home / "probe.py"):
+    for file in (site, user.home / "probe.py"):
         file.unlink()
 
 
