@@ -135,7 +135,8 @@ def upload(path: Path, uri: str, settings: Settings, *, replace: bool = False) -
         return False
     extra = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.kms_key} if settings.kms_key else {}
     parts = TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART)
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"Uploading {path.name}", total=size)
         storage.upload_file(
             str(path), bucket, key, ExtraArgs=extra, Config=parts, Callback=lambda sent: bar.advance(task, sent)

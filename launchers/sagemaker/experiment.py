@@ -56,7 +56,8 @@ def read_experiment(name: str, words: Sequence[str]) -> Experiment:
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line and not line.startswith("All options")]
-        raise SubmissionError(f"configs/{name}.yaml is not accepted: {' '.join(said[-5:])}")
+        what = f"configs/{name}.yaml with these ARGS" if words else f"configs/{name}.yaml"
+        raise SubmissionError(f"{what} is not accepted: {' '.join(said[-5:])}")
     resolved = yaml.safe_load(done.stdout)
     if resolved.get("ckpt_path") not in (None, "last"):
         raise SubmissionError(f"ckpt_path names {resolved['ckpt_path']}, which the job would not see; leave it out")

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from launchers.sagemaker import aws
 from launchers.sagemaker.checks import request_fields
 from launchers.sagemaker.contract import PASSING, unpack
@@ -42,8 +44,10 @@ def logs() -> None:
         for line in _new_lines(store, name, positions):
             print(line, flush=True)
         if ended:
-            return
+            break
         time.sleep(5)
+    if not positions:
+        print(f"{name} has said nothing: there are no streams {name}/... in the log group {_GROUP}.")
 
 
 def stop() -> None:
@@ -84,20 +88,29 @@ def fetch() -> None:
     folder = Path(os.environ.get("RUNS_PATH") or "runs") / _experiment(job) / name
     if folder.exists():
         raise SubmissionError(f"{folder} is there already")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # beside its place, and moved there as a whole
-    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder.parent) as partial:
+    root = Path(os.environ.get("RUNS_PATH") or "runs")
+    root.mkdir(parents=True, exist_ok=True)
+    # on the same disk, and moved to its place as a whole
+    with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=root) as partial:
         run = Path(partial) / "run"
         run.mkdir()
         found = [_unpack(storage, f"{_artifacts(job)}/{part}.tar.gz", run) for part in ("output", "model")]
-        if job["TrainingJobStatus"] != "Completed":
+        if job["TrainingJobStatus"] != "Completed" or not any(found):
             found.append(_copy(storage, job.get("CheckpointConfig", {}).get("S3Uri", ""), run))
         if not any(found):
-            raise SubmissionError(f"{name} ({job['TrainingJobStatus']}) has left nothing in S3 yet")
+            raise SubmissionError(_nothing_found(job))
+        folder.parent.mkdir(parents=True, exist_ok=True)
         run.rename(folder)
     print(f"Run folder:  {folder}")
     print("To judge it here, say where data and devices are: python -m projection test --ckpt_path best \\")
     print(f"  --config {folder}/config.yaml --data.path data/FILE.h5 --trainer.devices 1 --trainer.num_nodes 1")
+
+
+def _nothing_found(job: dict[str, Any]) -> str:
+    name, ended = job["TrainingJobName"], job["TrainingJobStatus"] in _ENDED
+    state = job.get("CheckpointConfig", {}).get("S3Uri", "")
+    when = "ended without saving anything" if ended else "has not saved anything yet"
+    return f"{name} ({job['TrainingJobStatus']}) {when} in {_artifacts(job)} or {state}; see `make sagemaker-logs`"
 
 
 def _experiment(job: dict[str, Any]) -> str:
@@ -108,7 +121,13 @@ def _job(service: Any) -> dict[str, Any]:
     name = os.environ.get("JOB", "")
     if not name:
         raise SubmissionError("JOB is the name of a job, as `make sagemaker-status` lists them")
-    description: dict[str, Any] = service.describe_training_job(TrainingJobName=name)
+    try:
+        description: dict[str, Any] = service.describe_training_job(TrainingJobName=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):
+            raise
+        hint = "`make sagemaker-status` lists them"
+        raise SubmissionError(f"there is no job {name} in {service.meta.region_name}; {hint}") from error
     return description
 
 

@@ -14,7 +14,12 @@ from launchers.sagemaker.experiment import Experiment, pack_code, read_experimen
 from launchers.sagemaker.request import Request, has_local_storage, training_request
 from launchers.sagemaker.settings import Settings, SubmissionError, from_environment
 
-_NEEDED = ("role", "bucket", "image")
+# what has no default, and how to come by it
+_NEEDED = {
+    "role": "the ARN of a role",
+    "bucket": "the name of an S3 bucket",
+    "image": "what `make sagemaker-image` said",
+}
 _GIGABYTE = 10**9
 
 
@@ -28,9 +33,9 @@ def submit(words: Sequence[str]) -> None:
         SubmissionError: If anything is missing or wrong.
     """
     settings = from_environment()
-    for name in _NEEDED:
-        if not getattr(settings, name):
-            raise SubmissionError(f"{name.upper()} is not set; put it into launchers/sagemaker/site.env")
+    missing = [f"{name.upper()} ({what})" for name, what in _NEEDED.items() if not getattr(settings, name)]
+    if missing:
+        raise SubmissionError(f"not set: {', '.join(missing)}; put it into launchers/sagemaker/site.env")
     experiment = read_experiment(settings.experiment, words)
     with tempfile.TemporaryDirectory() as folder:
         code = Path(folder) / CODE_ARCHIVE
@@ -47,7 +52,7 @@ def submit(words: Sequence[str]) -> None:
             print(f"Not checked, for want of permission: {unknown}")
         for path, place in places.items():
             done = aws.upload(path, place + path.name, settings)
-            print(f"{path.name}: {'uploaded to' if done else 'is already in'} {place}")
+            print(f"{path.name}: {'uploaded to' if done else 'is already in'} {place}{path.name}")
         _upload_config(request, settings, experiment)
     aws.client("sagemaker", settings.region).create_training_job(**request)
     announce(request)
@@ -89,5 +94,8 @@ def announce(request: Request) -> None:
     hours = resources["InstanceCount"] * run.total_seconds() / 3600
     kind = f"{resources['InstanceType']}{' (spot)' if request['EnableManagedSpotTraining'] else ''}"
     print(f"Submitted {job}: at most {hours:g} instance hours ({resources['InstanceCount']} x {run}) of {kind}.")
+    if "MaxWaitTimeInSeconds" in request["StoppingCondition"]:
+        wait = timedelta(seconds=request["StoppingCondition"]["MaxWaitTimeInSeconds"])
+        print(f"  waiting for spot instances included, it is over after {wait} at the latest")
     for target in ("status", "logs", "stop", "fetch"):
         print(f"  make sagemaker-{target} JOB={job}")

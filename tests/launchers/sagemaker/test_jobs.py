@@ -155,10 +155,10 @@ def test_long_arguments_and_lists_that_grow_are_in_the_configuration(user: User,
         (["EXP=nope"], "there is no configs/nope.yaml; experiments: demo exp long other third/deep tiny"),
         (["EXP=../tiny"], "EXP is the name of an experiment"),
         (["EXP=exp"], "which configs/exp.yaml names; `make data EXP=exp` makes it"),
-        (["EXP=tiny", "ARGS=--model.wdiths 3"], "configs/tiny.yaml is not accepted: projection fit: "),
+        (["EXP=tiny", "ARGS=--model.wdiths 3"], "configs/tiny.yaml with these ARGS is not accepted: "),
         (["EXP=tiny", "ARGS=--trainer.max_epochs"], "--trainer.max_epochs has no value in ARGS"),
         (["EXP=tiny", "ARGS=; touch pwned"], "ARGS are pairs such as --trainer.max_epochs 5; found: ;"),
-        (["EXP=tiny", "ARGS=--trainer.max_epochs '$(touch pwned)'"], "configs/tiny.yaml is not accepted: "),
+        (["EXP=tiny", "ARGS=--trainer.max_epochs '$(touch pwned)'"], "configs/tiny.yaml with these ARGS is not"),
         (["EXP=tiny", "ROLE=arn:aws:iam::123456789012:role/nobody"], "there is no role arn:aws:iam::"),
         (["EXP=tiny", "BUCKET=no-such-bucket"], "there is no bucket no-such-bucket"),
         (["EXP=tiny", f"IMAGE={IMAGE}-none"], "latest-none; `make sagemaker-image` makes it"),
@@ -187,7 +187,8 @@ def test_what_cannot_run_is_refused_before_anything_is_uploaded(
 def test_what_is_not_set_is_named(user: User) -> None:
     (user.home / "launchers" / "sagemaker" / "site.env").write_text("")
     told = complaint(user.make("sagemaker", "EXP=tiny", f"REGION={REGION}"))
-    assert told == "sagemaker: ROLE is not set; put it into launchers/sagemaker/site.env"
+    assert told.startswith("sagemaker: not set: ROLE (the ARN of a role), BUCKET (")
+    assert told.endswith("IMAGE (what `make sagemaker-image` said); put it into launchers/sagemaker/site.env")
 
 
 def test_data_larger_than_the_disk_are_refused(user: User, cloud: Cloud) -> None:
@@ -222,9 +223,8 @@ def test_an_account_that_cannot_be_reached_is_told_in_one_line(
 @pytest.mark.parametrize("target", ["status", "logs", "stop", "fetch"])
 def test_jobs_that_are_none_are_named(user: User, target: str) -> None:
     for job in ("nobody", "$(touch pwned)"):
-        assert "sagemaker: AWS refuses DescribeTrainingJob: " in complaint(
-            user.make(f"sagemaker-{target}", f"JOB={job}")
-        )
+        told = complaint(user.make(f"sagemaker-{target}", f"JOB={job}"))
+        assert told == f"sagemaker: there is no job {job} in {REGION}; `make sagemaker-status` lists them"
     if target != "status":
         assert "JOB is the name of a job" in complaint(user.make(f"sagemaker-{target}"))
     assert not list(user.home.rglob("pwned"))
@@ -239,6 +239,7 @@ def test_jobs_are_listed_described_followed_and_ended(user: User, cloud: Cloud) 
     assert "reason: AlgorithmError: projection fit: no" in described
     assert "demo-1 has ended already: Failed" in complaint(user.make("sagemaker-stop", "JOB=demo-1"))
 
+    assert "demo-1 has said nothing" in user.make("sagemaker-logs", "JOB=demo-1").stdout
     said(["algo-1"], "+ python -m projection fit", "epoch=0 step=3")
     assert user.make("sagemaker-logs", "JOB=demo-1").stdout == "+ python -m projection fit\nepoch=0 step=3\n"
 
@@ -272,7 +273,9 @@ def test_results_come_home_as_a_run_folder(
     user: User, cloud: Cloud, tmp_path: Path, tiny_experiment: Experiment
 ) -> None:
     assert user.make(*DEMO).returncode == 0
-    assert "demo-1 (Completed) has left nothing in S3 yet" in complaint(user.make("sagemaker-fetch", "JOB=demo-1"))
+    assert "demo-1 (Completed) ended without saving anything in s3://" in complaint(
+        user.make("sagemaker-fetch", "JOB=demo-1")
+    )
     prefix = tmp_path / "ml"
     lay(prefix, replace(tiny_experiment, hyperparameters={"config": "tiny", "data.task": "rhythm"}))
     assert train(prefix)[0] == 0
