@@ -85,7 +85,7 @@ def fit_temperature(probabilities: Tensor, labels: Tensor) -> float:
 
     with torch.enable_grad():
         optimizer.step(loss)  # type: ignore[no-untyped-call]
-    return float(log_temperature.exp())
+    return float(log_temperature.detach().exp())
 
 
 def logit(probabilities: Tensor) -> Tensor:
