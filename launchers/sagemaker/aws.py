@@ -174,6 +174,9 @@ def is_empty(uri: str, region: str) -> bool:
     Args:
         uri: The address in S3.
         region: AWS region.
+
+    Returns:
+        Whether no object's name begins so.
     """
     bucket, prefix = split(uri)
     return not client("s3", region).list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("Contents")

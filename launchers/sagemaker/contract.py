@@ -157,6 +157,18 @@ class Place:
         shutil.copytree(self.run_folder, output, ignore=passing, copy_function=_copy_if_there, dirs_exist_ok=True)
 
 
+def data_channel(position: int) -> str:
+    """Name the channel of a data file.
+
+    Args:
+        position: Of the file among those of a job, from 1.
+
+    Returns:
+        data, data-2, data-3 and so on.
+    """
+    return "data" if position == 1 else f"data-{position}"
+
+
 def natural_order(name: str) -> list[tuple[int, str]]:
     """Give a key for sorting that puts algo-2 before algo-10.
 

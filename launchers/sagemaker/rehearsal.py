@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from launchers.sagemaker.contract import CODE_ARCHIVE, CODE_CHANNEL, CONFIG_CHANNEL
+from launchers.sagemaker.contract import CODE_ARCHIVE, CODE_CHANNEL, CONFIG_CHANNEL, data_channel
 from launchers.sagemaker.experiment import Experiment, pack_code, read_experiment
 
 
@@ -20,7 +20,13 @@ def lay_from_environment(words: Sequence[str]) -> None:
     lay(Path(os.environ["SAGEMAKER_PREFIX"]), experiment)
 
 
-def lay(prefix: Path, experiment: Experiment, hosts: Sequence[str] = ("algo-1",), current: str = "algo-1") -> None:
+def lay(
+    prefix: Path,
+    experiment: Experiment,
+    hosts: Sequence[str] = ("algo-1",),
+    current: str = "algo-1",
+    interface: str = "lo",
+) -> None:
     """Write what a container finds below /opt/ml; what an earlier one left there stays.
 
     Args:
@@ -28,6 +34,7 @@ def lay(prefix: Path, experiment: Experiment, hosts: Sequence[str] = ("algo-1",)
         experiment: The experiment.
         hosts: The machines that take part.
         current: The one that this folder is for.
+        interface: The network interface by which they reach each other.
     """
     config = prefix / "input" / "data" / CONFIG_CHANNEL / f"{experiment.name}.yaml"
     config.parent.mkdir(parents=True, exist_ok=True)
@@ -37,9 +44,9 @@ def lay(prefix: Path, experiment: Experiment, hosts: Sequence[str] = ("algo-1",)
     pack_code(code)
     channels = [CONFIG_CHANNEL, CODE_CHANNEL]
     for position, file in enumerate(experiment.data, start=1):
-        channels.append("data" if position == 1 else f"data-{position}")
+        channels.append(data_channel(position))
         _link(file, prefix / "input" / "data" / channels[-1] / file.name)
-    resources = {"current_host": current, "hosts": list(hosts), "network_interface_name": _interface(len(hosts))}
+    resources = {"current_host": current, "hosts": list(hosts), "network_interface_name": interface}
     files = {
         "hyperparameters": experiment.hyperparameters,
         "inputdataconfig": {name: {"TrainingInputMode": "File"} for name in channels},
@@ -49,10 +56,6 @@ def lay(prefix: Path, experiment: Experiment, hosts: Sequence[str] = ("algo-1",)
         path = prefix / "input" / "config" / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content, indent=2))
-
-
-def _interface(hosts: int) -> str:
-    return "lo" if hosts == 1 else "eth0"
 
 
 def _link(source: Path, target: Path) -> None:

@@ -10,6 +10,10 @@ set -euo pipefail
 
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 python=${VENV:-$home/.venv}/bin/python
+if [[ ! -x $python ]]; then
+    echo "sagemaker: there is no $python; \`make setup\` makes it, or set VENV" >&2
+    exit 2
+fi
 SAGEMAKER_PREFIX=${SAGEMAKER_PREFIX:-$(mktemp -d)}
 mkdir -p "$SAGEMAKER_PREFIX"
 SAGEMAKER_PREFIX=$(cd "$SAGEMAKER_PREFIX" && pwd)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launchers.sagemaker.contract import CODE_CHANNEL, CONFIG_CHANNEL
+from launchers.sagemaker.contract import CODE_CHANNEL, CONFIG_CHANNEL, data_channel
 from launchers.sagemaker.settings import Settings, SubmissionError
 
 Request = dict[str, Any]
@@ -38,7 +38,7 @@ def training_request(
         stopping["MaxWaitTimeInSeconds"] = settings.wait_seconds
     home = f"s3://{settings.bucket}/{settings.prefix}/jobs"
     channels = {CONFIG_CHANNEL: f"{home}/{settings.job}/config/", CODE_CHANNEL: code}
-    channels |= {"data" if position == 1 else f"data-{position}": uri for position, uri in enumerate(data, start=1)}
+    channels |= {data_channel(position): uri for position, uri in enumerate(data, start=1)}
     request: Request = {
         "TrainingJobName": settings.job,
         "RoleArn": settings.role,

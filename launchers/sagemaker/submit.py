@@ -67,7 +67,8 @@ def _check(request: Request, settings: Settings, experiment: Experiment) -> None
     found = violations(request, settings.region)
     size = sum(path.stat().st_size for path in experiment.data)
     resources = request["ResourceConfig"]
-    if not found and size > 0.9 * _GIGABYTE * resources["VolumeSizeInGB"] and not has_local_storage(settings.instance):
+    local = has_local_storage(resources.get("InstanceType", ""))
+    if not found and not local and size > 0.9 * _GIGABYTE * resources["VolumeSizeInGB"]:
         found = [f"ResourceConfig.VolumeSizeInGB: the data have {size / _GIGABYTE:.1f} GB; set VOLUME to more"]
     if found:
         raise SubmissionError("\n  ".join(["the request would be refused:", *found]))

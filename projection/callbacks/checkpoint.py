@@ -204,8 +204,8 @@ def bring_to_every_node(trainer: Trainer, checkpoint: str) -> None:
     strategy, place = trainer.strategy, Path(checkpoint)
     own = hashlib.sha256(place.read_bytes()).hexdigest() if place.exists() else ""
     # a node may have an older one, restored before the run was resumed
-    differs = torch.tensor(int(own != strategy.broadcast(own)), device=strategy.root_device)
-    if not int(strategy.reduce(differs, reduce_op="sum")):
+    differs = own != strategy.broadcast(own)
+    if not int(strategy.reduce(torch.tensor(int(differs), device=strategy.root_device), reduce_op="sum")):
         return
     content = strategy.broadcast(place.read_bytes() if trainer.is_global_zero else b"")
     if trainer.local_rank == 0 and differs:

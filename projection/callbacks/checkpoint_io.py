@@ -28,7 +28,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
             return
         place = Path(path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        # Amazon SageMaker copies what appears here to S3, but for names that end so
+        # Amazon SageMaker copies what appears here to S3; its own containers name unfinished files so
         partial = place.with_name(f".{place.name}.sagemaker-ignore")
         try:
             torch.save(checkpoint, partial)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -28,6 +29,20 @@ _SUMMARY = {
     "ece": "calibration error",
     "ece_with_temperature": "with temperature",
     "temperature": "temperature",
+}
+
+# short enough for a terminal of 80 columns
+_CLASSES = {
+    "positives": "n",
+    "auroc": "AUROC",
+    "average_precision": "AP",
+    "brier": "Brier",
+    "threshold": "thresh.",
+    "sensitivity": "sens.",
+    "specificity": "spec.",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "f1": "F1",
 }
 
 
@@ -91,10 +106,9 @@ def _all(judged: Mapping[str, Judgement]) -> list[dict[str, float]]:
 
 
 def _class_table(judgement: Judgement) -> Table:
-    columns = list(next(iter(judgement.classes.values())))
-    table = Table("class", *columns, title="Classes")
+    table = Table("class", *_CLASSES.values(), title="Classes", box=SIMPLE, padding=(0, 1, 0, 0))
     for name, row in judgement.classes.items():
-        cells = (f"{value:.0f}" if key == "positives" else f"{value:.3f}" for key, value in row.items())
+        cells = (f"{row[key]:.0f}" if key == "positives" else f"{row[key]:.3f}" for key in _CLASSES)
         table.add_row(name, *cells)
     return table
 

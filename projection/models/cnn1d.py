@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from projection.models.net import ConvNet, convolution, initialise
+from projection.models.net import ConvNet, initialise, normalised
 
 
 class CNN1d(ConvNet):
@@ -29,7 +29,7 @@ class CNN1d(ConvNet):
         super().__init__()
         layers: list[nn.Module] = []
         for inputs, outputs in zip([leads, *widths], widths, strict=False):
-            layers += [convolution(inputs, outputs, kernel_size, 2), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+            layers += normalised(inputs, outputs, kernel_size, 2)
         self.body = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * widths[-1], classes))
         initialise(self)

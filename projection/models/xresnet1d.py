@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from projection.models.net import ConvNet, convolution, dense_head, initialise
+from projection.models.net import ConvNet, convolution, dense_head, initialise, normalised
 
 Depth = Literal[18, 34, 50, 101, 152]
 
@@ -48,9 +48,9 @@ class XResNet1d(ConvNet):
         super().__init__()
         blocks, expansion = _STAGES[depth]
         stem = [
-            *_activated(leads, 32, kernel_size, stride=2),
-            *_activated(32, 32, kernel_size),
-            *_activated(32, 64, kernel_size),
+            *normalised(leads, 32, kernel_size, stride=2),
+            *normalised(32, 32, kernel_size),
+            *normalised(32, 64, kernel_size),
         ]
         stages: list[nn.Module] = []
         channels, outputs = 64, _WIDTH * expansion
@@ -79,10 +79,10 @@ class Block(nn.Module):
         super().__init__()
         inner = outputs // 4 if bottleneck else outputs
         if bottleneck:
-            layers = [*_activated(inputs, inner, 1), *_activated(inner, inner, kernel_size, stride)]
+            layers = [*normalised(inputs, inner, 1), *normalised(inner, inner, kernel_size, stride)]
             layers.append(convolution(inner, outputs, 1))
         else:
-            layers = [*_activated(inputs, inner, kernel_size, stride), convolution(inner, outputs, kernel_size)]
+            layers = [*normalised(inputs, inner, kernel_size, stride), convolution(inner, outputs, kernel_size)]
         norm = nn.BatchNorm2d(outputs)
         nn.init.zeros_(norm.weight)
         self.convolutions = nn.Sequential(*layers, norm)
@@ -105,7 +105,3 @@ class Block(nn.Module):
         """
         summed: Tensor = self.activation(self.convolutions(x) + self.shortcut(x))
         return summed
-
-
-def _activated(inputs: int, outputs: int, kernel_size: int, stride: int = 1) -> list[nn.Module]:
-    return [convolution(inputs, outputs, kernel_size, stride), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]

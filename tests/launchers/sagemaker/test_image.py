@@ -106,7 +106,7 @@ def test_two_containers_train_the_demo_as_one(
     builder.run("podman", "network", "create", "cluster")
     try:
         for host in hosts:
-            lay(tmp_path / host, tiny_experiment, hosts, host)
+            lay(tmp_path / host, tiny_experiment, hosts, host, interface="eth0")
             start(builder, host, tmp_path / host, "--network=cluster", f"--hostname={host}")
         found = [ended(builder, host) for host in hosts]
     finally:

@@ -143,8 +143,6 @@ def start_two(folder: Path, experiment: Experiment) -> list[subprocess.Popen[str
     processes, port = [], str(free_ports(1)[0])
     for host in HOSTS:
         lay(folder / host, experiment, HOSTS, host)
-        settings = folder / host / "input" / "config" / "resourceconfig.json"
-        settings.write_text(settings.read_text().replace("eth0", "lo"))
         script = f'mount --bind "{folder / host}" "{folder / "ml"}" && exec "$@"'
         processes.append(start(folder / "ml", "unshare", "--mount", "sh", "-c", script, "sh", MASTER_PORT=port))
     return processes
