@@ -48,9 +48,11 @@ def test_a_key_is_seen_by_the_training_and_by_nobody_else(careless: User, cluste
 
 
 def test_the_search_finds_what_is_shown(tmp_path: Path) -> None:
-    with watched(SECRET) as shown:
-        subprocess.run([sys.executable, "-c", "import time; time.sleep(1)", SECRET], check=True)
+    # another one: tests that run beside this one search for the first
+    shouted = SECRET[::-1]
+    with watched(shouted) as shown:
+        subprocess.run([sys.executable, "-c", "import time; time.sleep(1)", shouted], check=True)
     assert shown
-    (tmp_path / "plain").write_text(SECRET)
+    (tmp_path / "plain").write_text(shouted)
     subprocess.run(["gzip", tmp_path / "plain"], check=True)
-    assert files_with(SECRET, tmp_path) == [tmp_path / "plain.gz"]
+    assert files_with(shouted, tmp_path) == [tmp_path / "plain.gz"]
