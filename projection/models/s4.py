@@ -24,7 +24,7 @@ class S4(Net):
         depth: Layers (1 or more).
         state: Size of each channel's state (even).
         bidirectional: Look backwards as well.
-        dropout: Probability after each layer (0 to 1).
+        dropout: Probability of dropping a channel, twice in each layer (0 to 1).
     """
 
     def __init__(
@@ -62,14 +62,15 @@ class Layer(nn.Module):
         width: Channels.
         state: Size of each channel's state.
         bidirectional: Look backwards as well.
-        dropout: Probability.
+        dropout: Probability of dropping a channel.
     """
 
     def __init__(self, width: int, state: int, bidirectional: bool, dropout: float) -> None:
         super().__init__()
         self.space = StateSpace(width, state, bidirectional)
-        self.mix = nn.Sequential(nn.GELU(), nn.Dropout(dropout), nn.Conv1d(width, 2 * width, 1), nn.GLU(dim=1))
-        self.dropout = nn.Dropout(dropout)
+        # whole channels, as in the authors' code: time steps are not independent, and the CPU draws few numbers
+        self.mix = nn.Sequential(nn.GELU(), nn.Dropout1d(dropout), nn.Conv1d(width, 2 * width, 1), nn.GLU(dim=1))
+        self.dropout = nn.Dropout1d(dropout)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,0 +1,114 @@
+"""A finished run, and the records it was judged on."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from projection.data.splits import DataSet, open_data_set
+from projection.errors import ProjectionError
+from projection.evaluation.predictions import Predictions, read_predictions
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run folder holds.
+
+    Args:
+        folder: The run folder.
+        config: `config.yaml` as it stands there; empty where there is none.
+        provenance: `provenance.json`; empty where there is none.
+        validation: Predictions of the validation folds.
+        test: Predictions of the test folds.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+    validation: Predictions
+    test: Predictions
+
+    def data_arguments(self) -> Mapping[str, Any]:
+        """Give the arguments of the data module, empty where it had none."""
+        data = self.config.get("data") or {}
+        return data.get("init_args") or {}
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run folder.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        The run.
+
+    Raises:
+        ProjectionError: If it has no predictions of validation and test.
+    """
+    validation, test = read_predictions(folder, "val"), read_predictions(folder, "test")
+    config, provenance = folder / "config.yaml", folder / "provenance.json"
+    return Run(
+        folder=folder,
+        config=yaml.safe_load(config.read_text()) if config.exists() else {},
+        provenance=json.loads(provenance.read_text()) if provenance.exists() else {},
+        validation=validation,
+        test=test,
+    )
+
+
+def open_data(run: Run) -> DataSet:
+    """Open the data that a run learned from, and make sure that they are still the same.
+
+    Args:
+        run: The run.
+
+    Returns:
+        Its data.
+
+    Raises:
+        ProjectionError: If the files are not there, are others than the run's, or its data module was another one.
+    """
+    given = run.data_arguments().get("path")
+    facts = run.provenance.get("data") or {}
+    if given is None or "signals_sha256" not in facts:
+        raise ProjectionError(f"{run.folder} does not name data in this project's format.")
+    named = [Path(path) for path in (given if isinstance(given, list) else [given])]
+    recorded = [Path(path) for path in str(facts["path"]).split(", ")]
+    # the configuration's paths are relative to where the run was started
+    paths = named if all(path.is_file() for path in named) else recorded
+    data = open_data_set(paths)
+    found = ", ".join(str(store.attributes["signals_sha256"]) for store in data.stores)
+    if found != facts["signals_sha256"]:
+        raise ProjectionError(
+            f"{data.name} is not the file that {run.folder} learned from: its SHA-256 is another one."
+        )
+    return data
+
+
+def columns(data: DataSet, ids: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Look records up in the table of records.
+
+    Args:
+        data: The data.
+        ids: ecg_id of the wanted records, `(records,)`.
+
+    Returns:
+        The columns that all files have, each `(records,)`.
+
+    Raises:
+        ProjectionError: If a record is not there.
+    """
+    order = np.argsort(data.ids)
+    place = order[np.searchsorted(data.ids, ids, sorter=order).clip(max=len(order) - 1)]
+    unknown = ids[data.ids[place] != ids]
+    if len(unknown):
+        raise ProjectionError(f"{data.name} lacks {len(unknown):,} of the predicted records, such as {unknown[0]}.")
+    shared = set.intersection(*(set(store.tables.records) for store in data.stores))
+    joined = {name: [store.tables.records[name] for store in data.stores] for name in sorted(shared)}
+    return {name: np.concatenate(parts)[place] for name, parts in joined.items()}
