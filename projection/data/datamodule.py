@@ -14,6 +14,7 @@ from torch import Tensor
 
 from projection.data.batches import BatchLoader, IndexBatches, Records
 from projection.data.ecg import ECGDataModule
+from projection.data.leaks import check_leaks
 from projection.data.residency import Residency, choose_residency
 from projection.data.signal_sets import DeviceSignals, open_signals
 from projection.data.splits import open_data_set
@@ -100,7 +101,8 @@ class PTBXLDataModule(ECGDataModule):
             stage: fit, validate, test or predict; all of them need the same.
 
         Raises:
-            ProjectionError: If a file cannot be read, a split has no records, or an argument is out of its range.
+            ProjectionError: If a file cannot be read, a split has no records, a patient is in two of them, or an
+                argument is out of its range.
         """
         self._check_arguments()
         self.data_set = open_data_set(self.paths)
@@ -117,6 +119,7 @@ class PTBXLDataModule(ECGDataModule):
         self.val = self._select("val", labels, labelled)
         self.test = self._select("test", labels, labelled)
         self.predict = self._select("test", labels, np.ones_like(labelled))
+        check_leaks(self.data_set, {"training": self.train.rows, "validation": self.val.rows, "test": self.test.rows})
 
     def mean_and_std(self) -> tuple[float, float]:
         """Compute mean and standard deviation of the training signals, over all leads and samples.

@@ -37,6 +37,11 @@ class DataSet:
         return self.stores[0].gain
 
     @property
+    def patients(self) -> NDArray[np.int64]:
+        """The patient_id of every record, `(records,)`."""
+        return np.concatenate([store.tables.records["patient_id"] for store in self.stores])
+
+    @property
     def name(self) -> str:
         """The files' names, for messages."""
         return ", ".join(str(store.path) for store in self.stores)

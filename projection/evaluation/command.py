@@ -2,16 +2,20 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
 from projection.errors import ProjectionError
-from projection.evaluation.judge import Judgement, Protocol, compare, judge
-from projection.evaluation.predictions import Predictions, mean_of, read_predictions
+from projection.evaluation.judge import Judgement, compare, judge_run
+from projection.evaluation.predictions import mean_of
+from projection.evaluation.protocol import Protocol
+from projection.evaluation.run import Run, read_run
 from projection.metrics.thresholds import Criterion
 from projection.run_folder import write_json
 
@@ -54,41 +58,72 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 0,
     confidence: float = 0.95,
+    by_patient: bool = False,
 ) -> None:
     """Judge runs by the predictions that `fit` stored: intervals, thresholds, calibration, comparisons.
 
     Thresholds and temperature are fitted on the validation predictions (fold 9) only; all numbers are of the test
     predictions (fold 10). Each run's numbers go to evaluation.json in its folder. Two runs are compared by the paired
-    bootstrap; several are summarised as mean and standard deviation.
+    bootstrap; several are summarised as mean and standard deviation. Where the run's data file is at hand, patients in
+    two splits are an error, and subgroups are judged.
 
     Args:
         runs: Run folders.
         ensemble: Judge the mean of the runs' probabilities as one more model.
-        criterion: What thresholds are fitted for: youden, f1 or sensitivity.
+        criterion: What thresholds are fitted for: youden, f1, g2 or sensitivity. F2 and G2 have thresholds of their
+            own, fitted for g2.
         sensitivity: The sensitivity to reach, where criterion is sensitivity (0 to 1).
-        resamples: Resamples of the bootstrap over test records (1 or more).
+        resamples: Resamples of the bootstrap over test records, in each of which every class keeps a positive and a
+            negative (1 or more).
         seed: Of the bootstrap.
         confidence: Of the bootstrap's interval (0 to 1).
+        by_patient: Draw patients with all of their records instead of single records; needs the run's data file.
 
     Raises:
-        ProjectionError: If a run has no predictions, or runs do not belong together.
+        ProjectionError: If a run has no predictions, was tested on what it learned from, or runs do not belong
+            together.
     """
     if resamples < 1 or not 0 < confidence < 1 or not 0 < sensitivity <= 1:
         raise ProjectionError("resamples is 1 or more, confidence and sensitivity are between 0 and 1.")
-    protocol = Protocol(criterion, sensitivity, resamples, seed, confidence)
-    models = {str(run): (read_predictions(run, "val"), read_predictions(run, "test")) for run in runs}
+    protocol = Protocol(criterion, sensitivity, resamples, seed, confidence, by_patient)
+    models = {str(run): read_run(run) for run in runs}
     if ensemble:
-        pairs = list(models.values())
-        models["ensemble"] = (mean_of([pair[0] for pair in pairs]), mean_of([pair[1] for pair in pairs]))
-    judged = {name: judge(validation, test, protocol) for name, (validation, test) in models.items()}
+        models["ensemble"] = joined(list(models.values()))
+    judged = {name: judge_run(run, protocol) for name, run in models.items()}
     for run in runs:
-        write_json(run / "evaluation.json", _finite(judged[str(run)].as_json()))
+        content = {"protocol": asdict(protocol), **judged[str(run)].as_json()}
+        write_json(run / "evaluation.json", _finite(content))
+    _print(models, judged, protocol)
+
+
+def joined(runs: Sequence[Run]) -> Run:
+    """Average the probabilities of several runs: an ensemble, to be judged like a run.
+
+    Args:
+        runs: Runs judged on the same records and classes.
+
+    Returns:
+        The first run, with the ensemble's predictions.
+
+    Raises:
+        ProjectionError: If records, labels or classes differ.
+    """
+    return replace(
+        runs[0],
+        validation=mean_of([run.validation for run in runs]),
+        test=mean_of([run.test for run in runs]),
+    )
+
+
+def _print(models: Mapping[str, Run], judged: Mapping[str, Judgement], protocol: Protocol) -> None:
     console = Console()
     console.print(_summary_table(judged, protocol))
     if len(judged) == 1:
-        console.print(_class_table(next(iter(judged.values()))))
-    tests = {name: test for name, (_, test) in models.items()}
-    for line in _comparison(tests, judged):
+        (judgement,) = judged.values()
+        console.print(_class_table(judgement))
+        if judgement.subgroups:
+            console.print(_subgroup_table(judgement, protocol))
+    for line in (*_comparison(models, judged), *sorted({note for each in judged.values() for note in each.notes})):
         console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -97,7 +132,7 @@ def _summary_table(judged: Mapping[str, Judgement], protocol: Protocol) -> Table
     intervals = [f"{each['auroc']:.4f} [{each['auroc_low']:.4f}, {each['auroc_high']:.4f}]" for each in _all(judged)]
     table.add_row(f"AUROC [{protocol.confidence:.0%} interval]", *intervals)
     for key, title in _SUMMARY.items():
-        table.add_row(title, *(f"{each[key]:.4f}" for each in _all(judged)))
+        table.add_row(title, *(_shown(each[key], 4) for each in _all(judged)))
     return table
 
 
@@ -108,12 +143,31 @@ def _all(judged: Mapping[str, Judgement]) -> list[dict[str, float]]:
 def _class_table(judgement: Judgement) -> Table:
     table = Table("class", *_CLASSES.values(), title="Classes", box=SIMPLE, padding=(0, 1, 0, 0))
     for name, row in judgement.classes.items():
-        cells = (f"{row[key]:.0f}" if key == "positives" else f"{row[key]:.3f}" for key in _CLASSES)
-        table.add_row(name, *cells)
+        table.add_row(name, f"{row['positives']:.0f}", *(_shown(row[key], 3) for key in list(_CLASSES)[1:]))
     return table
 
 
-def _comparison(tests: Mapping[str, Predictions], judged: Mapping[str, Judgement]) -> Sequence[str]:
+def _shown(value: float, decimals: int) -> str:
+    # undefined for classes that do not occur
+    return f"{value:.{decimals}f}" if isfinite(value) else "-"
+
+
+def _subgroup_table(judgement: Judgement, protocol: Protocol) -> Table:
+    titles = ("", "group", "records", "AUROC", f"{protocol.confidence:.0%} interval", "classes", "everyone")
+    table = Table(*titles, title="Subgroups", box=SIMPLE, padding=(0, 1, 0, 0))
+    table.columns[4].no_wrap = True
+    last = ""
+    for each in judgement.subgroups:
+        interval = f"[{each.low:.3f}, {each.high:.3f}]" if isfinite(each.low) else "too few"
+        values = (f"{each.auroc:.3f}", interval, str(each.classes), f"{each.everyone:.3f}")
+        attribute, last = (each.attribute if each.attribute != last else ""), each.attribute
+        table.add_row(
+            attribute, each.group, f"{each.records:,}", *(values if each.classes else ("", "too few", "", ""))
+        )
+    return table
+
+
+def _comparison(models: Mapping[str, Run], judged: Mapping[str, Judgement]) -> Sequence[str]:
     single = [name for name in judged if name != "ensemble"]
     if len(single) < 2:
         return []
@@ -121,7 +175,7 @@ def _comparison(tests: Mapping[str, Predictions], judged: Mapping[str, Judgement
     lines = [f"AUROC of {len(single)} runs: {statistics.mean(values):.4f} (s.d. {statistics.stdev(values):.4f})"]
     if len(single) == 2:
         one, other = single
-        found = compare(tests[one], tests[other], (judged[one], judged[other]))
+        found = compare(models[one].test, models[other].test, (judged[one], judged[other]))
         lines.append(
             f"Difference {found['difference']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}], p = {found['p']:.3f} "
             "(paired bootstrap)"
@@ -129,11 +183,10 @@ def _comparison(tests: Mapping[str, Predictions], judged: Mapping[str, Judgement
     return lines
 
 
-def _finite(values: Mapping[str, object]) -> dict[str, object]:
+def _finite(value: object) -> Any:
     """Write null where a number is undefined: JSON knows no NaN."""
-    return {
-        key: _finite(value)
-        if isinstance(value, Mapping)
-        else (None if isinstance(value, float) and not isfinite(value) else value)
-        for key, value in values.items()
-    }
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not isfinite(value) else value

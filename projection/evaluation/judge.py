@@ -1,13 +1,17 @@
 """From predictions to numbers: thresholds and temperature come from fold 9, everything else from fold 10."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from projection.errors import ProjectionError
 from projection.evaluation.predictions import Predictions, check_comparable
+from projection.evaluation.protocol import Protocol, interval
+from projection.evaluation.run import Run, check_run_for_leaks, columns, open_data
+from projection.evaluation.subgroups import Subgroup, subgroups
 from projection.metrics import (
     auroc,
     average_precision,
@@ -21,26 +25,6 @@ from projection.metrics import (
     reliability,
 )
 from projection.metrics.calibration import logit
-from projection.metrics.thresholds import Criterion
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How to judge.
-
-    Args:
-        criterion: What thresholds are fitted for.
-        sensitivity: The wanted sensitivity, where criterion asks for one.
-        resamples: Of the bootstrap.
-        seed: Of the bootstrap.
-        confidence: Of its intervals (0 to 1).
-    """
-
-    criterion: Criterion
-    sensitivity: float
-    resamples: int
-    seed: int
-    confidence: float
 
 
 @dataclass(frozen=True)
@@ -51,24 +35,59 @@ class Judgement:
         summary: Numbers over all classes, by name; the AUROC's interval as `auroc_low` and `auroc_high`.
         classes: Numbers of each class, by name.
         bootstrap: The macro AUROC of each resample, for comparisons.
+        subgroups: The AUROC in parts of the test records; none where the table of records is not at hand.
+        notes: What could not be done, and why.
     """
 
     summary: dict[str, float]
     classes: dict[str, dict[str, float]]
     bootstrap: Tensor
+    subgroups: list[Subgroup] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Give everything but the resamples."""
-        return {"summary": self.summary, "classes": self.classes}
+        groups = [asdict(group) for group in self.subgroups]
+        return {"summary": self.summary, "classes": self.classes, "subgroups": groups, "notes": self.notes}
 
 
-def judge(validation: Predictions, test: Predictions, protocol: Protocol) -> Judgement:
+def judge_run(run: Run, protocol: Protocol) -> Judgement:
+    """Judge a run, also in subgroups, once it is sure that it was not tested on what it learned from.
+
+    Args:
+        run: The run.
+        protocol: How.
+
+    Returns:
+        The judgement.
+
+    Raises:
+        ProjectionError: If a record or a patient is in two splits, or patients are wanted and unknown.
+    """
+    if not set(run.validation.ids.tolist()).isdisjoint(run.test.ids.tolist()):
+        raise ProjectionError(f"The validation and test predictions of {run.folder} share records.")
+    try:
+        data = open_data(run)
+    except ProjectionError as error:
+        if protocol.by_patient:
+            raise
+        notes = [f"No subgroups, and no check for patients in two splits: {error}"]
+        return replace(judge(run.validation, run.test, protocol), notes=notes)
+    check_run_for_leaks(run, data)
+    records = columns(data, run.test.ids.numpy())
+    patients = torch.from_numpy(records["patient_id"]) if protocol.by_patient else None
+    judged = judge(run.validation, run.test, protocol, patients)
+    return replace(judged, subgroups=subgroups(run.test, records, protocol))
+
+
+def judge(validation: Predictions, test: Predictions, protocol: Protocol, patients: Tensor | None = None) -> Judgement:
     """Judge a model.
 
     Args:
         validation: Its predictions of fold 9.
         test: Its predictions of fold 10.
         protocol: How.
+        patients: Whose each test record is, `(records,)`, to draw by patient; None draws records.
 
     Returns:
         The judgement.
@@ -88,12 +107,10 @@ def judge(validation: Predictions, test: Predictions, protocol: Protocol) -> Jud
         "npv": counted.negative_predictive_value,
         "f1": counted.f_score(),
     }
-    resampled = bootstrap_auroc(test.scores, test.labels, protocol.resamples, protocol.seed)
+    resampled = bootstrap_auroc(test.scores, test.labels, protocol.resamples, protocol.seed, patients)
     summary = _summary(columns, resampled, protocol.confidence)
     summary["fmax"] = float(fmax(test.scores, test.labels))
-    shared = confusion(decisions, test.labels, challenge_weights(test.labels))
-    summary |= {"f2": float(shared.f_score(2).nanmean()), "g2": float(shared.g_score(2).nanmean())}
-    summary |= _calibration(validation, test)
+    summary |= _challenge_scores(validation, test) | _calibration(validation, test)
     names = test.class_names
     rows = {name: {key: float(column[i]) for key, column in columns.items()} for i, name in enumerate(names)}
     return Judgement(summary, rows, resampled)
@@ -120,27 +137,19 @@ def compare(one: Predictions, other: Predictions, judged: tuple[Judgement, Judge
     return {"difference": observed, "low": low, "high": high, "p": p}
 
 
-def interval(values: Tensor, confidence: float) -> tuple[float, float]:
-    """Give the percentile interval of resampled values.
-
-    Args:
-        values: `(resamples,)`.
-        confidence: 0 to 1.
-
-    Returns:
-        Its ends.
-    """
-    outside = (1 - confidence) / 2
-    ends = torch.tensor([outside, 1 - outside], dtype=values.dtype)
-    low, high = values.quantile(ends).tolist()
-    return float(low), float(high)
-
-
 def _summary(columns: Mapping[str, Tensor], resampled: Tensor, confidence: float) -> dict[str, float]:
     low, high = interval(resampled, confidence)
     summary = {"auroc": float(columns["auroc"].nanmean()), "auroc_low": low, "auroc_high": high}
     averaged = ("average_precision", "brier", "sensitivity", "specificity", "ppv", "npv", "f1")
     return summary | {name: float(columns[name].nanmean()) for name in averaged}
+
+
+def _challenge_scores(validation: Predictions, test: Predictions) -> dict[str, float]:
+    """Score decisions as the PTB-XL benchmark does: at thresholds fitted for G2, votes shared by a record's labels."""
+    votes = challenge_weights(validation.labels)
+    thresholds = fit_thresholds(validation.scores, validation.labels, "g2", weights=votes)
+    shared = confusion(test.scores >= thresholds, test.labels, challenge_weights(test.labels))
+    return {"f2": float(shared.f_score(2).nanmean()), "g2": float(shared.g_score(2).nanmean())}
 
 
 def _calibration(validation: Predictions, test: Predictions) -> dict[str, float]:

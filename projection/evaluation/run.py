@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from projection.data.leaks import check_leaks
 from projection.data.splits import DataSet, open_data_set
 from projection.errors import ProjectionError
 from projection.evaluation.predictions import Predictions, read_predictions
@@ -91,6 +92,26 @@ def open_data(run: Run) -> DataSet:
     return data
 
 
+def check_run_for_leaks(run: Run, data: DataSet) -> None:
+    """Make sure that a run was not judged on records or patients that it learned from.
+
+    Args:
+        run: The run.
+        data: Its data.
+
+    Raises:
+        ProjectionError: If it was.
+    """
+    given = run.data_arguments()
+    labelled = data.labels(given["task"]).any(axis=1)
+    splits = {
+        "training": np.flatnonzero(labelled & np.isin(data.folds, given["train_folds"])),
+        "validation": positions(data, run.validation.ids.numpy()),
+        "test": positions(data, run.test.ids.numpy()),
+    }
+    check_leaks(data, splits)
+
+
 def columns(data: DataSet, ids: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     """Look records up in the table of records.
 
@@ -104,11 +125,28 @@ def columns(data: DataSet, ids: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     Raises:
         ProjectionError: If a record is not there.
     """
-    order = np.argsort(data.ids)
-    place = order[np.searchsorted(data.ids, ids, sorter=order).clip(max=len(order) - 1)]
-    unknown = ids[data.ids[place] != ids]
-    if len(unknown):
-        raise ProjectionError(f"{data.name} lacks {len(unknown):,} of the predicted records, such as {unknown[0]}.")
+    place = positions(data, ids)
     shared = set.intersection(*(set(store.tables.records) for store in data.stores))
     joined = {name: [store.tables.records[name] for store in data.stores] for name in sorted(shared)}
     return {name: np.concatenate(parts)[place] for name, parts in joined.items()}
+
+
+def positions(data: DataSet, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Look up where records are.
+
+    Args:
+        data: The data.
+        ids: ecg_id of the wanted records, `(records,)`.
+
+    Returns:
+        Their positions in the data, `(records,)`.
+
+    Raises:
+        ProjectionError: If a record is not there.
+    """
+    order = np.argsort(data.ids)
+    place: NDArray[np.int64] = order[np.searchsorted(data.ids, ids, sorter=order).clip(max=len(order) - 1)]
+    unknown = ids[data.ids[place] != ids]
+    if len(unknown):
+        raise ProjectionError(f"{data.name} lacks {len(unknown):,} of the predicted records, such as {unknown[0]}.")
+    return place

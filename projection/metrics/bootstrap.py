@@ -9,7 +9,9 @@ _DRAWN = 1000  # resamples drawn at a time
 _PATIENCE = 10_000  # rejected resamples for each accepted one
 
 
-def bootstrap_auroc(scores: Tensor, labels: Tensor, resamples: int = 1000, seed: int = 0) -> Tensor:
+def bootstrap_auroc(
+    scores: Tensor, labels: Tensor, resamples: int = 1000, seed: int = 0, patients: Tensor | None = None
+) -> Tensor:
     """Compute the macro AUROC of resampled test sets.
 
     Records are drawn with replacement; a draw in which a class lost all of its positives or negatives is drawn again,
@@ -24,6 +26,8 @@ def bootstrap_auroc(scores: Tensor, labels: Tensor, resamples: int = 1000, seed:
         labels: 0 or 1, `(records, classes)`; classes without positives or negatives are left out.
         resamples: How many.
         seed: Of the draws.
+        patients: Whose each record is, int64 `(records,)`. Patients are drawn then, each with all of their records,
+            which are not independent (Field and Welsh, Journal of the Royal Statistical Society B 69, 2007).
 
     Returns:
         float64 `(resamples,)`.
@@ -36,20 +40,21 @@ def bootstrap_auroc(scores: Tensor, labels: Tensor, resamples: int = 1000, seed:
     if not defined.any():
         raise ProjectionError("No class has both positives and negatives among these records.")
     positive, columns = positive[:, defined], scores.cpu().double()[:, defined]
-    counts = draw_counts(positive, resamples, seed)
+    counts = draw_counts(positive, resamples, seed, patients)
     total = torch.zeros(resamples, dtype=torch.float64)
     for column, is_positive in zip(columns.T, positive.T, strict=True):
         total += _weighted_auroc(column, is_positive, counts)
     return total / positive.shape[1]
 
 
-def draw_counts(positive: Tensor, resamples: int, seed: int) -> Tensor:
+def draw_counts(positive: Tensor, resamples: int, seed: int, patients: Tensor | None = None) -> Tensor:
     """Draw resamples in which every class keeps both outcomes.
 
     Args:
         positive: bool `(records, classes)`.
         resamples: How many.
         seed: Of the draws.
+        patients: Whose each record is, `(records,)`; None draws records.
 
     Returns:
         float32 `(records, resamples)`: how often each resample holds each record.
@@ -57,20 +62,21 @@ def draw_counts(positive: Tensor, resamples: int, seed: int) -> Tensor:
     Raises:
         ProjectionError: If nearly all draws lose a class.
     """
-    records, generator = len(positive), torch.Generator().manual_seed(seed)
+    unit = torch.arange(len(positive)) if patients is None else torch.unique(patients, return_inverse=True)[1]
+    units, generator = int(unit.max()) + 1, torch.Generator().manual_seed(seed)
     kept: list[Tensor] = []
     outcomes = torch.cat([positive, ~positive], dim=1).float()
     found, drawn = 0, 0
     while found < resamples:
-        chosen = torch.randint(records, (_DRAWN, records), generator=generator)
-        counts = torch.zeros(_DRAWN, records).scatter_add_(1, chosen, torch.ones(()).expand(_DRAWN, records))
+        chosen = torch.randint(units, (_DRAWN, units), generator=generator)
+        counts = torch.zeros(_DRAWN, units).scatter_add_(1, chosen, torch.ones(()).expand(_DRAWN, units))[:, unit]
         accepted = counts[((counts @ outcomes) > 0).all(dim=1)]
         kept.append(accepted)
         found, drawn = found + len(accepted), drawn + _DRAWN
         if drawn > _PATIENCE * (found + 1):
             raise ProjectionError(
-                f"Of {drawn:,} resamples of {records:,} records only {found:,} kept a positive and a negative of "
-                "every class: some classes are too rare for a bootstrap over records."
+                f"Of {drawn:,} resamples of {len(positive):,} records only {found:,} kept a positive and a negative of "
+                "every class: some classes are too rare for a bootstrap."
             )
     return torch.cat(kept)[:resamples].T.contiguous()
 

@@ -90,12 +90,12 @@ def challenge_weights(labels: Tensor) -> Tensor:
     """Give each record one vote, shared by its statements (Perez Alday et al., Physiological Measurement 41, 2020).
 
     Args:
-        labels: 0 or 1, `(records, classes)`, at least one 1 in each record.
+        labels: 0 or 1, `(records, classes)`.
 
     Returns:
-        float64 `(records,)`.
+        float64 `(records,)`; 1 for records without a statement.
     """
-    return 1 / (labels > 0.5).sum(dim=1).double()
+    return 1 / (labels > 0.5).sum(dim=1).clamp(min=1).double()
 
 
 def fmax(scores: Tensor, labels: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ def fmax(scores: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         scores: Probabilities `(records, classes)`.
-        labels: 0 or 1, `(records, classes)`, at least one 1 in each record.
+        labels: 0 or 1, `(records, classes)`; records without a 1 have no recall but that of 0.
 
     Returns:
         A scalar (float64).
@@ -122,7 +122,7 @@ def fmax(scores: Tensor, labels: Tensor) -> Tensor:
     precision = found / reported
     before = torch.where(reported > 1, (found - hit) / (reported - 1).clamp(min=1), torch.zeros_like(hit))
     precision_sum = (precision - before).cumsum(0)
-    recall_sum = (hit / true.sum(dim=1).double()[record]).cumsum(0)
+    recall_sum = (hit / true.sum(dim=1).clamp(min=1).double()[record]).cumsum(0)
     mean_precision = precision_sum / (reported == 1).double().cumsum(0)
     mean_recall = recall_sum / records
     last = torch.cat([ordered[1:] != ordered[:-1], torch.ones(1, dtype=torch.bool)])

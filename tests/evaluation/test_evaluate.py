@@ -11,19 +11,22 @@ import torch
 
 from projection.__main__ import main
 from projection.errors import ProjectionError
-from projection.evaluation.judge import Protocol, compare, judge
+from projection.evaluation.judge import compare, judge
 from projection.evaluation.predictions import Predictions, mean_of, read_predictions
+from projection.evaluation.protocol import Protocol
 from tests.conftest import Run
 
 PROTOCOL = Protocol("youden", 0.9, 200, 0, 0.95)
 
 
-def made_up(skill: float, records: int = 400, seed: int = 0) -> Predictions:
+def made_up(skill: float, records: int = 400, seed: int = 0, first: int = 0) -> Predictions:
     """Predictions of records whose labels do not depend on skill."""
     generator = torch.Generator().manual_seed(1)
     labels = (torch.rand(records, 3, generator=generator) < 0.3).to(torch.uint8)
     noise = torch.randn(records, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return Predictions(torch.arange(records), (skill * labels + noise).sigmoid(), labels, ("A", "B", "C"))
+    return Predictions(
+        torch.arange(first, first + records), (skill * labels + noise).sigmoid(), labels, ("A", "B", "C")
+    )
 
 
 def test_a_run_is_judged_by_what_fit_stored(run: Run, tiny: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,6 +41,7 @@ def test_a_run_is_judged_by_what_fit_stored(run: Run, tiny: list[str], capsys: p
     assert found["summary"]["average_precision"] == pytest.approx(reported["test/average_precision"], abs=1e-5)
     assert found["summary"]["auroc_low"] <= found["summary"]["auroc_high"]
     assert set(found["classes"]) == {"CD", "HYP", "MI", "NORM", "STTC"}
+    assert {group["attribute"] for group in found["subgroups"]} >= {"sex", "age", "device", "signal quality"}
     for path, content in before.items():
         assert path.read_bytes() == content, path
 
@@ -58,14 +62,15 @@ def test_thresholds_come_from_validation_alone(run: Run, tiny: list[str]) -> Non
 
 def test_several_runs_are_compared_and_joined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, skill in (("weak", 0.2), ("strong", 2.0)):
-        for split in ("val", "test"):
-            write(tmp_path / name, split, made_up(skill, seed=len(name)))
+        for split, first in (("val", 0), ("test", 1000)):
+            write(tmp_path / name, split, made_up(skill, seed=len(name), first=first))
     runs = [str(tmp_path / name) for name in ("strong", "weak")]
     main(["evaluate", *runs, "--ensemble", "true", "--resamples", "200"])
     said = capsys.readouterr().out
     assert "ensemble" in said
     assert "AUROC of 2 runs: " in said
     assert "p = 0.010 (paired bootstrap)" in said
+    assert "No subgroups, and no check for patients in two splits" in said
     assert (tmp_path / "weak" / "evaluation.json").exists()
 
 
@@ -122,3 +127,10 @@ def test_what_is_no_run_is_named(tmp_path: Path) -> None:
 def test_settings_out_of_range_are_refused(tmp_path: Path, option: list[str]) -> None:
     with pytest.raises(SystemExit, match="resamples is 1 or more"):
         main(["evaluate", str(tmp_path), *option])
+
+
+def test_validation_and_test_must_not_share_records(tmp_path: Path) -> None:
+    for split in ("val", "test"):
+        write(tmp_path, split, made_up(1.0))
+    with pytest.raises(SystemExit, match=r"The validation and test predictions of .* share records"):
+        main(["evaluate", str(tmp_path)])

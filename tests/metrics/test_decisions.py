@@ -93,7 +93,7 @@ def test_fmax_tries_every_threshold(drawn: tuple[Tensor, Tensor]) -> None:
     close(fmax(scores, labels), np.float64(best))
 
 
-@given(predictions(), st.sampled_from(["youden", "f1", "sensitivity"]), st.sampled_from([0.5, 0.9, 1.0]))
+@given(predictions(), st.sampled_from(["youden", "f1", "g2", "sensitivity"]), st.sampled_from([0.5, 0.9, 1.0]))
 def test_no_threshold_does_better_than_the_fitted_one(
     drawn: tuple[Tensor, Tensor], criterion: str, wanted: float
 ) -> None:
@@ -111,9 +111,19 @@ def test_no_threshold_does_better_than_the_fitted_one(
                 assert gain <= fitted.sensitivity[position] + fitted.specificity[position] + 1e-12
             elif criterion == "f1":
                 assert other.f_score() <= fitted.f_score()[position] + 1e-12
+            elif criterion == "g2":
+                assert other.g_score() <= fitted.g_score()[position] + 1e-12
             elif other.sensitivity >= wanted:
                 assert threshold <= thresholds[position] + 1e-12
                 assert fitted.sensitivity[position] >= wanted
+
+
+@given(predictions())
+def test_weights_are_those_of_repeated_records(drawn: tuple[Tensor, Tensor]) -> None:
+    scores, labels = drawn
+    weights = torch.arange(len(labels)) % 3 + 1
+    repeated = fit_thresholds(scores.repeat_interleave(weights, 0), labels.repeat_interleave(weights, 0), "g2")
+    assert torch.equal(fit_thresholds(scores, labels, "g2", weights=weights), repeated)
 
 
 @given(predictions())
