@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -16,6 +18,7 @@ from torchmetrics import MeanMetric, MetricCollection
 from projection.data.ecg import ECGDataModule
 from projection.errors import ProjectionError
 from projection.metrics import MacroAUROC, MacroAveragePrecision
+from projection.tasks.initial_weights import load_matching
 from projection.tasks.losses import BinaryCrossEntropy
 from projection.tasks.windows import Aggregation, aggregate, sliding_windows
 from projection.transforms import RandomCrop, seeded_generator
@@ -45,6 +48,8 @@ class ClassificationTask(LightningModule):
         stride: From one window's start to the next in s; None is half a window.
         aggregation: How the probabilities of a record's windows are joined: max or mean.
         compile: Compile the network before its first use, which takes a minute or more; on a GPU with CUDA graphs.
+        init_from: A checkpoint, or a network's state dict, whose weights the training begins with wherever names and
+            shapes match; what matched is told. The output layer of another task, for one, does not.
     """
 
     mean: Tensor
@@ -62,6 +67,7 @@ class ClassificationTask(LightningModule):
         stride: float | None = None,
         aggregation: Aggregation = "max",
         compile: bool = False,
+        init_from: Path | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -77,6 +83,7 @@ class ClassificationTask(LightningModule):
         self.stride = stride
         self.aggregation = aggregation
         self.compiles = compile
+        self.init_from = init_from
         self.sampling_rate: int | None = None
         self.register_buffer("mean", torch.tensor(0.0))
         self.register_buffer("std", torch.tensor(1.0))
@@ -199,7 +206,12 @@ class ClassificationTask(LightningModule):
 
         Args:
             stage: fit, validate, test or predict.
+
+        Raises:
+            ProjectionError: If the weights to begin with do not fit at all.
         """
+        if stage == "fit" and self.init_from is not None:
+            rank_zero_info(load_matching(self.net, self.init_from))
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, ECGDataModule):
             self.sampling_rate = data.sampling_rate
