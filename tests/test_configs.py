@@ -2,16 +2,20 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import wandb
 import yaml
 
+from projection.data.statements import LabelSet
 from tests.conftest import ROOT, Run
 
 CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.yaml") if path.name != "base.yaml")
 PRESETS = [path for path in CONFIGS if path.parent.name == "presets"]
-EXPERIMENTS = [path for path in CONFIGS if path not in PRESETS]
+TASKS = [path for path in CONFIGS if path.parent.name == "benchmark"]
+# those of configs/nets are run by tests/models/test_training.py
+EXPERIMENTS = [path for path in CONFIGS if path.parent.name not in ("presets", "nets")]
 QUICK = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--trainer.enable_progress_bar", "false"]
 CPU = ["--trainer.accelerator", "cpu", "--trainer.enable_model_summary", "false"]
 
@@ -35,6 +39,14 @@ def test_experiments_run(run: Run, corpus_file: Path, config: Path) -> None:
     folder = run("fit", "--config", str(config), *options)
     assert (folder / "results.json").is_file()
     assert folder.parent.name == config.stem
+
+
+def test_the_benchmark_s_tasks_differ_in_nothing_but_the_task() -> None:
+    contents = [yaml.safe_load(path.read_text()) for path in TASKS]
+    tasks = [content["data"]["init_args"].pop("task") for content in contents]
+    assert tasks == [path.stem for path in TASKS]
+    assert set(tasks) == set(get_args(LabelSet))
+    assert all(content == contents[0] for content in contents)
 
 
 @pytest.mark.parametrize("preset", [path for path in PRESETS if path.stem != "ddp"], ids=named)
