@@ -1,0 +1,5 @@
+"""Runs as one page to look at, by themselves and side by side."""
+
+from projection.report.command import report
+
+__all__ = ["report"]

@@ -1,0 +1,87 @@
+"""What runs are: configuration, origin, and learning curves."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from projection.errors import ProjectionError
+from projection.report.learning import learning_curves
+from projection.report.tables import Table, differences
+
+
+def names_of(runs: Sequence[Path]) -> list[str]:
+    """Name runs by the part of their folders that tells them apart.
+
+    Args:
+        runs: Run folders.
+
+    Returns:
+        A name for each: the last three parts of a single one's path, what follows the common folder of several.
+
+    Raises:
+        ProjectionError: If a folder is given twice.
+    """
+    parts = [run.resolve().parts for run in runs]
+    if len(set(parts)) < len(parts):
+        raise ProjectionError("A run is given twice: name each one once.")
+    if len(runs) == 1:
+        return ["/".join(parts[0][-3:])]
+    shared = 0
+    while len({each[shared] if shared < len(each) - 1 else None for each in parts}) == 1 and shared < len(parts[0]) - 1:
+        shared += 1
+    return ["/".join(each[shared:]) for each in parts]
+
+
+def about_runs(runs: Sequence[Path]) -> dict[str, Any]:
+    """Collect what the page says of runs before any number.
+
+    Args:
+        runs: Run folders.
+
+    Returns:
+        The template's `names`, `configs`, `differences`, `origin`, `learning`, `series` and `monitored`.
+    """
+    names = names_of(runs)
+    texts = {name: _text(run / "config.yaml") for name, run in zip(names, runs, strict=True)}
+    configs = {name: _mapping(yaml.safe_load(text)) for name, text in texts.items()}
+    checkpoint = _mapping(next(iter(configs.values())).get("checkpoint"))
+    monitored = checkpoint.get("monitor")
+    charts, series = learning_curves(dict(zip(names, runs, strict=True)), monitored, checkpoint.get("mode") == "min")
+    return {
+        "names": names,
+        "configs": texts,
+        "differences": differences(configs) if len(runs) > 1 else None,
+        "origin": _origin(names, runs),
+        "learning": [chart.svg() for chart in charts],
+        "series": series,
+        "monitored": monitored,
+    }
+
+
+def _origin(names: Sequence[str], runs: Sequence[Path]) -> Table:
+    columns = [_facts(run) for run in runs]
+    keys = dict.fromkeys(key for column in columns for key in column)
+    rows = [[key, *(column.get(key, "-") for column in columns)] for key in keys]
+    return Table("Where the results come from (provenance.json)", ["", *names], rows)
+
+
+def _facts(run: Path) -> dict[str, str]:
+    text = _text(run / "provenance.json")
+    known = _mapping(json.loads(text)) if text else {}
+    command = " ".join(str(word) for word in known.get("command") or [])
+    facts = {"folder": str(run.resolve()), "command": command}
+    facts |= {key: str(known[key]) for key in ("started", "git", "python") if known.get(key)}
+    facts |= {f"version of {name}": str(value) for name, value in _mapping(known.get("versions")).items()}
+    facts |= {f"data: {name}": str(value) for name, value in _mapping(known.get("data")).items()}
+    return {name: value for name, value in facts.items() if value}
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.is_file() else ""
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

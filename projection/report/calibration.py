@@ -1,0 +1,103 @@
+"""Reliability diagrams: whether probabilities mean what they say, before and after temperature scaling."""
+
+import torch
+from torch import Tensor
+
+from projection.evaluation.predictions import Predictions
+from projection.evaluation.protocol import Protocol
+from projection.metrics import reliability
+from projection.metrics.bootstrap import draw_counts
+from projection.metrics.calibration import logit
+from projection.report.svg import UNIT, Axis, Chart
+from projection.report.tables import Table, shown
+
+BINS = 10
+
+
+def reliability_chart(title: str, probabilities: Tensor, labels: Tensor, counts: Tensor, confidence: float) -> Chart:
+    """Draw predicted probability against observed frequency, over the predictions of all classes.
+
+    Args:
+        title: Which probabilities.
+        probabilities: `(records, classes)`.
+        labels: 0 or 1, `(records, classes)`.
+        counts: How often each resample holds each record, `(records, resamples)`.
+        confidence: Of the intervals (0 to 1).
+
+    Returns:
+        The chart: a point for each of ten bins of equal width.
+    """
+    found = reliability(probabilities, labels, BINS)
+    low, high = _intervals(probabilities, labels, counts, confidence)
+    chart = Chart(title, Axis("predicted probability", *UNIT), Axis("observed frequency", *UNIT))
+    chart.line([0, 1], [0, 1], faint=True)
+    predicted, observed = found.predicted.tolist(), found.observed.tolist()
+    chart.whiskers(predicted, low.tolist(), high.tolist())
+    chart.line(predicted, observed)
+    chart.dots(predicted, observed)
+    chart.note(0.98, 0.04, f"calibration error {float(found.expected_calibration_error):.4f}")
+    return chart
+
+
+def reliability_charts(
+    test: Predictions, temperature: float, protocol: Protocol, patients: Tensor | None
+) -> list[Chart]:
+    """Draw a model's reliability before and after its logits are divided by the temperature.
+
+    Args:
+        test: Test predictions.
+        temperature: Fitted on validation predictions.
+        protocol: Resamples, seed and confidence of the intervals.
+        patients: Whose each record is, to draw patients; None draws records.
+
+    Returns:
+        Both charts.
+    """
+    positive = test.labels > 0
+    defined = positive.any(dim=0) & ~positive.all(dim=0)
+    counts = draw_counts(positive[:, defined], protocol.resamples, protocol.seed, patients)
+    cooled = (logit(test.scores) / temperature).sigmoid()
+    versions = {"Reliability as predicted": test.scores, f"Reliability at temperature {temperature:.4f}": cooled}
+    return [
+        reliability_chart(title, scores, test.labels, counts, protocol.confidence) for title, scores in versions.items()
+    ]
+
+
+def reliability_table(test: Predictions, temperature: float) -> Table:
+    """List what the bins of both reliability diagrams hold.
+
+    Args:
+        test: Test predictions.
+        temperature: Fitted on validation predictions.
+
+    Returns:
+        The table, a row for each bin.
+    """
+    cooled = (logit(test.scores) / temperature).sigmoid()
+    both = [reliability(scores, test.labels, BINS) for scores in (test.scores, cooled)]
+    rows = []
+    for i in range(BINS):
+        cells = [
+            cell
+            for each in both
+            for cell in (
+                f"{each.counts[i]:,.0f}",
+                shown(float(each.predicted[i]), 3),
+                shown(float(each.observed[i]), 3),
+            )
+        ]
+        rows.append([f"{i / BINS:.1f} to {(i + 1) / BINS:.1f}", *cells])
+    columns = ["predictions", "mean probability", "observed frequency"]
+    head = ["probability", *columns, *(f"{column}, with temperature" for column in columns)]
+    return Table("Bins of the reliability diagrams", head, rows)
+
+
+def _intervals(probabilities: Tensor, labels: Tensor, counts: Tensor, confidence: float) -> tuple[Tensor, Tensor]:
+    place = (probabilities * BINS).long().clamp(max=BINS - 1)
+    held = torch.zeros(len(place), BINS).scatter_add_(1, place, torch.ones(place.shape))
+    hits = torch.zeros(len(place), BINS).scatter_add_(1, place, (labels > 0).float())
+    shares = ((counts.T @ hits) / (counts.T @ held)).double()  # NaN where a resample leaves a bin empty
+    outside = (1 - confidence) / 2
+    ends = torch.tensor([outside, 1 - outside], dtype=torch.float64)
+    low, high = shares.nanquantile(ends, dim=0)
+    return low, high

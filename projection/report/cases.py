@@ -1,0 +1,176 @@
+"""Single records: the most confident errors of each class, and typical hits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite, isnan
+from typing import Any
+
+import numpy as np
+import torch
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from projection.data.signal_sets import open_signals
+from projection.data.splits import DataSet
+from projection.data.statements import LEADS, STATEMENTS
+from projection.evaluation.predictions import Predictions
+from projection.evaluation.run import positions
+from projection.report.attribution import Model, integrated_gradients
+from projection.report.ecg import Floats, draw_ecg, smoothed
+
+MEANINGS = {
+    **{statement.code: statement.description for statement in STATEMENTS},
+    "NORM": "normal electrocardiogram",
+    "MI": "myocardial infarction",
+    "STTC": "ST/T change",
+    "CD": "conduction disturbance",
+    "HYP": "hypertrophy",
+}
+
+_LISTED = 6  # probabilities of a record, beside those of its true statements
+
+
+@dataclass(frozen=True)
+class Case:
+    """A record to look at.
+
+    Args:
+        statement: The class that it stands for.
+        kind: `false positive`, `false negative` or `typical hit`.
+        row: Its place in the test predictions.
+    """
+
+    statement: str
+    kind: str
+    row: int
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A record as the page shows it.
+
+    Args:
+        case: Which one, and why.
+        ecg_id: The record's number.
+        facts: What the table of records says, as pairs of name and text.
+        probabilities: Statement, its probability, and `hit`, `missed`, `false` or nothing.
+        drawing: The electrocardiogram.
+        attribution: What was attributed, in words; empty where it was not computed.
+    """
+
+    case: Case
+    ecg_id: int
+    facts: Sequence[tuple[str, str]]
+    probabilities: Sequence[tuple[str, str, str]]
+    drawing: Markup
+    attribution: str
+
+
+def choose_cases(test: Predictions, thresholds: NDArray[np.float64], classes: Sequence[str], each: int) -> list[Case]:
+    """Choose records to look at.
+
+    Args:
+        test: Test predictions.
+        thresholds: Of every class; a statement is predicted where the probability is not below it, `(classes,)`.
+        classes: For which classes.
+        each: How many of each kind and class.
+
+    Returns:
+        For each class the false positives of the highest and the false negatives of the lowest probability, and the
+        true positives nearest to the median probability of all of them; fewer where there are not as many.
+    """
+    cases = []
+    for name in classes:
+        column = test.class_names.index(name)
+        scores, true = test.scores[:, column].numpy(), test.labels[:, column].numpy() > 0
+        reported = scores >= thresholds[column]
+        median = float(np.median(scores[true & reported])) if (true & reported).any() else 0.0
+        kinds = {
+            "false positive": (~true & reported, -scores),
+            "false negative": (true & ~reported, scores),
+            "typical hit": (true & reported, np.abs(scores - median)),
+        }
+        for kind, (wanted, order) in kinds.items():
+            rows = np.flatnonzero(wanted)
+            cases += [Case(name, kind, int(row)) for row in rows[np.argsort(order[rows], kind="stable")][:each]]
+    return cases
+
+
+def show_cases(
+    cases: Sequence[Case],
+    test: Predictions,
+    thresholds: NDArray[np.float64],
+    data: DataSet,
+    records: Mapping[str, NDArray[Any]],
+    model: Model | None,
+) -> list[Shown]:
+    """Draw records, and say what is known of them.
+
+    Args:
+        cases: The records.
+        test: Test predictions.
+        thresholds: Of every class, `(classes,)`.
+        data: The run's data.
+        records: Columns of the table of records, one entry for each prediction.
+        model: The run's model, to attribute its logits; None draws the traces alone.
+
+    Returns:
+        What to show, in the same order.
+    """
+    rows = positions(data, test.ids.numpy()[[case.row for case in cases]])
+    signals = open_signals(data.stores).read(rows).float() / data.gain
+    shown = []
+    for case, signal in zip(cases, signals, strict=True):
+        attribution, words = _attributed(case, test, signal, model, data.sampling_rate)
+        title = f"Electrocardiogram of record {int(test.ids[case.row])}: {case.kind} of {case.statement}"
+        shown.append(
+            Shown(
+                case=case,
+                ecg_id=int(test.ids[case.row]),
+                facts=_facts({name: column[case.row] for name, column in records.items()}),
+                probabilities=_probabilities(test, thresholds, case.row),
+                drawing=draw_ecg(title, signal.numpy(), data.sampling_rate, attribution),
+                attribution=words,
+            )
+        )
+    return shown
+
+
+def _attributed(
+    case: Case, test: Predictions, signal: torch.Tensor, model: Model | None, sampling_rate: int
+) -> tuple[Floats | None, str]:
+    if model is None:
+        return None, ""
+    column = test.class_names.index(case.statement)
+    found = integrated_gradients(lambda x: model(x)[:, column], signal)
+    shares = found.lead_shares()
+    most = ", ".join(f"{LEADS[lead]} {shares[lead]:.0%}" for lead in np.argsort(-shares)[:4])
+    again = 1 / (1 + np.exp(-found.logit))
+    words = (
+        f"Attributed is the logit of {case.statement}: {found.logit:+.2f} (probability {again:.3f}, computed again "
+        f"from the checkpoint), against {found.flat_logit:+.2f} for a flat line; {abs(found.unexplained):.2f} of the "
+        f"difference is error of the summation. Leads with the largest share of absolute attribution: {most}."
+    )
+    return smoothed(found.values, sampling_rate), words
+
+
+def _probabilities(test: Predictions, thresholds: NDArray[np.float64], row: int) -> list[tuple[str, str, str]]:
+    scores, true = test.scores[row].numpy(), test.labels[row].numpy() > 0
+    order = np.argsort(-scores, kind="stable")
+    listed = [column for place, column in enumerate(order) if place < _LISTED or true[column]]
+    verdicts = {(True, True): "hit", (True, False): "missed", (False, True): "false", (False, False): ""}
+    judged = {i: verdicts[bool(true[i]), bool(scores[i] >= thresholds[i])] for i in listed}
+    return [(test.class_names[i], f"{scores[i]:.3f}", verdict) for i, verdict in judged.items()]
+
+
+def _facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    sex = {0.0: "male", 1.0: "female"}.get(float(record.get("sex", np.nan)), "sex unknown")
+    age = float(record.get("age", np.nan))
+    # PTB-XL writes 300 for everyone above 89
+    years = "age unknown" if isnan(age) or not isfinite(age) else "over 89 years" if age > 89 else f"{age:.0f} years"
+    facts = [("patient", f"{sex}, {years}")]
+    for column, title in (("device", "device"), ("recording_date", "recorded"), ("report", "report")):
+        text = str(record.get(column, "")).strip()
+        if text and text != "nan":
+            facts.append((title, text))
+    return facts

@@ -1,0 +1,73 @@
+"""The page as a file: written whole or not at all."""
+
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from projection import __version__
+from projection.errors import ProjectionError
+from projection.report.svg import STYLES
+
+
+def check_output(output: Path) -> None:
+    """Make sure that a page can be written, before anything is computed.
+
+    Args:
+        output: The page.
+
+    Raises:
+        ProjectionError: If it is a folder, its folder does not exist, or nothing can be written there.
+    """
+    folder = output.resolve().parent
+    if output.is_dir():
+        raise ProjectionError(f"{output} is a folder: name the page to write, such as --output {output}/report.html")
+    if not folder.is_dir():
+        raise ProjectionError(f"There is no folder {folder} for the page: make it, or choose another --output.")
+    if not os.access(folder, os.W_OK):
+        raise ProjectionError(f"Nothing can be written to {folder}: choose another --output.")
+
+
+def write_page(output: Path, content: Mapping[str, Any]) -> None:
+    """Render the page and write it.
+
+    Args:
+        output: The page; it appears whole or not at all.
+        content: The template's variables.
+
+    Raises:
+        ProjectionError: If the disk refuses it.
+    """
+    text = render(content)
+    partial = output.with_name(f".{output.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(output)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise ProjectionError(f"{output} could not be written: {error.strerror}.") from error
+
+
+def render(content: Mapping[str, Any]) -> str:
+    """Render the page; whatever is not drawn by this package is escaped.
+
+    Args:
+        content: The template's variables.
+
+    Returns:
+        The page.
+    """
+    # reports, names and configurations are others' text
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    created = datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z")
+    template = environment.get_template("page.html")
+    return template.render(content, created=created, version=__version__, styles=STYLES)
