@@ -3,6 +3,7 @@
 import pickle
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from jsonargparse import ArgumentError
@@ -54,6 +55,8 @@ def rebuild(run: Run, sampling_rate: int) -> Model:
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ProjectionError(f"there is no {path}.")
+    if not is_zipfile(path):
+        raise ProjectionError(f"{path} is damaged, or no checkpoint at all.")
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
