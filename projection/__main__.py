@@ -23,7 +23,10 @@ _DATA = {
     "verify": ("projection.data.verify", "prove an HDF5 file whole"),
     "info": ("projection.data.verify", "describe an HDF5 file"),
     "evaluate": ("projection.evaluation", "judge runs by their stored predictions: intervals, thresholds, calibration"),
+    "report": ("projection.report", "write one page about runs: curves, tables, confusions, electrocardiograms"),
+    "table": ("projection.evaluation.table", "lay the runs of many nets, tasks and seeds beside published numbers"),
 }
+_OF_RUNS = ("evaluate", "report")
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -52,9 +55,10 @@ def _run_data_command(command: str, args: list[str]) -> None:
     from jsonargparse import auto_cli
 
     function = getattr(import_module(_DATA[command][0]), command)
-    if command == "evaluate":
+    if command in _OF_RUNS:
         args = _as_one_list(args)
-    auto_cli(function, args=args, prog=f"projection {command}", as_positional=command in ("verify", "info", "evaluate"))
+    positional = command in ("verify", "info", "table", *_OF_RUNS)
+    auto_cli(function, args=args, prog=f"projection {command}", as_positional=positional)
 
 
 def _as_one_list(args: list[str]) -> list[str]:

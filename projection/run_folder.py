@@ -124,6 +124,18 @@ def check_checkpoint(checkpoint: str | None) -> None:
         raise ProjectionError(f"The checkpoint {checkpoint} is damaged, or no checkpoint at all.")
 
 
+def is_finished(run: Path) -> bool:
+    """Tell whether a run came to its end: trained, judged, and everything written.
+
+    Args:
+        run: The run folder.
+
+    Returns:
+        Whether its results and test predictions are there.
+    """
+    return (run / "results.json").is_file() and any((run / "predictions").glob("test.*"))
+
+
 def unused(folder: Path, name: str) -> str:
     """Find a name that nothing in a folder has yet.
 
