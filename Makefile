@@ -20,13 +20,14 @@ define newline
 
 endef
 quoted = '$(subst ','\'',$(1))'
-ifneq ($(shell printf %s $(call quoted,$(EXP)) | tr -d 'A-Za-z0-9_./,-' | wc -c | tr -d ' '),0)
+ifneq ($(shell printf %s $(call quoted,$(EXP)) | tr -d 'A-Za-z0-9_./,+-' | wc -c | tr -d ' '),0)
 $(error EXP is the name of an experiment, as in EXP=demo; found: $(subst $(newline), ,$(EXP)))
 endif
-CONFIG := configs/$(EXP).yaml
+# several, stacked, where their names are joined by +: benchmark/all+nets/s4
+CONFIG := $(patsubst %,configs/%.yaml,$(subst +, ,$(EXP)))
 # the data file that must exist first: the one the experiment names below data/, or the shared default where it names
 # neither a file nor a data module of its own; none where the command line names one
-NAMED := $(shell sed -nE 's|^ *path: *["'"'"']?(data/[^ "'"'"']*\.h5).*|\1|p' $(CONFIG) 2>/dev/null)
+NAMED := $(lastword $(shell sed -nE 's|^ *path: *["'"'"']?(data/[^ "'"'"']*\.h5).*|\1|p' $(CONFIG) 2>/dev/null))
 OWN := $(shell grep -E '^ *path:|class_path:.*DataModule' $(CONFIG) 2>/dev/null)
 DATA := $(if $(filter --data.path% --data.init_args.path% --data=%,$(ARGS)),,$(or $(NAMED),$(if $(OWN),,data/ptbxl_100hz.h5)))
 
@@ -47,7 +48,11 @@ setup-sagemaker: $(VENV)/.installed ## Add what submitting to SageMaker needs
 
 .PHONY: fit
 fit: $(CONFIG) $(VENV)/.installed $(DATA) ## Train configs/$EXP.yaml and test its best checkpoint; makes missing data first
-	launchers/with_args.sh launchers/local.sh fit --config $(CONFIG)
+	launchers/with_args.sh launchers/local.sh fit $(addprefix --config ,$(CONFIG))
+
+.PHONY: table
+table: $(VENV)/.installed ## Train what is missing of $TASKS x $NETS x $SEEDS, here or with LAUNCHER=slurm, and lay it beside published numbers
+	@launchers/with_args.sh $(BIN)/python -m launchers.table
 
 .PHONY: data
 data: $(CONFIG) $(VENV)/.installed $(DATA) ## Make the data file of configs/$EXP.yaml

@@ -3,6 +3,10 @@
 #
 #   EXP=exp GPUS=4 NODES=2 TIME=8:00:00 launchers/slurm/submit.sh --trainer.max_epochs 5
 #   EXP=a,b,c SEEDS=0,1,2 PARALLEL=4 launchers/slurm/submit.sh
+#   EXP=benchmark/all+nets/s4 launchers/slurm/submit.sh    # stacked configs
+#
+# For those who submit parts of a table: ARRAY=0,5 runs only these of EXP x SEEDS (seeds vary fastest), RUN_DIRS names
+# the run folder of each below RUNS_PATH, and CHECK the experiments to check, where all were parsed before.
 #
 # site.env.example beside this file lists the variables; DRY_RUN=1 prints what would be submitted.
 set -euo pipefail
@@ -21,9 +25,11 @@ complete_options() {
 
 check_options() {
     local name
-    [[ $EXP =~ ^[A-Za-z0-9_][A-Za-z0-9_./-]*(,[A-Za-z0-9_][A-Za-z0-9_./-]*)*$ && $EXP != *..* ]] ||
+    [[ $EXP =~ ^[A-Za-z0-9_][A-Za-z0-9_./-]*([,+][A-Za-z0-9_][A-Za-z0-9_./-]*)*$ && $EXP != *..* ]] ||
         fail "EXP is an experiment, or several separated by commas, as in EXP=demo,exp; found: $EXP"
     [[ ${SEEDS:-0} =~ ^[0-9]+(,[0-9]+)*$ ]] || fail "SEEDS are whole numbers separated by commas; found: $SEEDS"
+    [[ ${ARRAY:-0} =~ ^[0-9]+(,[0-9]+)*$ ]] || fail "ARRAY are whole numbers separated by commas; found: $ARRAY"
+    [[ ${RUN_DIRS:-} =~ ^[A-Za-z0-9_./,-]*$ && ${RUN_DIRS:-} != *..* ]] || fail "RUN_DIRS are folders separated by commas; found: $RUN_DIRS"
     for name in NODES GPUS CPUS PARALLEL MAX_REQUEUES; do
         [[ ${!name:-1} =~ ^[0-9]+$ ]] || fail "$name is a whole number; found: ${!name}"
     done
@@ -63,7 +69,7 @@ keep_snapshot() {
 
 # In the image, or where a login node has no Singularity, in the virtual environment.
 resolved_config() {
-    local command=("$VENV/bin/python" -m projection)
+    local configs command=("$VENV/bin/python" -m projection)
     if [[ $CONTAINER != none ]] && command -v apptainer singularity >/dev/null; then
         command=(launchers/singularity/run.sh)
     elif [[ ! -x $VENV/bin/python ]]; then
@@ -72,7 +78,8 @@ resolved_config() {
     fi
     cd "$checkout"
     export CONTAINER DATA_PATH
-    DRY_RUN='' TMPDIR=$checkout WORKSPACE=$checkout RUNS_PATH=$checkout/runs "${command[@]}" fit --config "configs/$1.yaml" "${@:2}" --print_config
+    read -r -a configs <<<"--config configs/${1//+/.yaml --config configs/}.yaml"
+    DRY_RUN='' TMPDIR=$checkout WORKSPACE=$checkout RUNS_PATH=$checkout/runs "${command[@]}" fit "${configs[@]}" "${@:2}" --print_config
 }
 
 # The files that a resolved configuration names in data.init_args.path: one, or a list of them.
@@ -82,9 +89,12 @@ data_files() {
 }
 
 check_experiment() {
-    local config file said
-    [[ -f $checkout/configs/$1.yaml ]] ||
-        fail "there is no configs/$1.yaml in the code to run${CODE:+ (commit $CODE)}; experiments: $(experiments)"
+    local config file said name names
+    IFS=+ read -r -a names <<<"$1"
+    for name in "${names[@]}"; do
+        [[ -f $checkout/configs/$name.yaml ]] ||
+            fail "there is no configs/$name.yaml in the code to run${CODE:+ (commit $CODE)}; experiments: $(experiments)"
+    done
     said=$(mktemp "$checkout.XXXX")
     config=$(resolved_config "$@" 2>"$said") ||
         fail "configs/$1.yaml is not accepted: $(grep -v '^All options' "$said" | tail -n 5 | tr -s ' \n' ' ')"
@@ -115,7 +125,7 @@ experiments() {
 check_experiments() {
     local names name
     DATA_FILES=
-    IFS=, read -r -a names <<<"$EXP"
+    IFS=, read -r -a names <<<"${CHECK:-$EXP}"
     for name in "${names[@]}"; do check_experiment "$name" "$@"; done
     DATA_FILES=$(grep . <<<"$DATA_FILES" | sort -u || true)
 }
@@ -128,8 +138,8 @@ sbatch_options() {
         ${ACCOUNT:+--account="$ACCOUNT"} ${QOS:+--qos="$QOS"} ${TIME:+--time="$TIME"} ${MEM:+--mem="$MEM"}
         ${NODES:+--nodes="$NODES"} ${CPUS:+--cpus-per-task="$CPUS"} --gpus-per-node="$GPUS"
         --ntasks-per-node=$((GPUS > 0 ? GPUS : 1)))
-    if ((count > 1)); then
-        sbatch+=(--array="0-$((count - 1))%${PARALLEL:-4}" --output=logs/projection_train_%A_%a.out
+    if ((count > 1)) || [[ -n ${ARRAY:-} ]]; then
+        sbatch+=(--array="${ARRAY:-0-$((count - 1))}%${PARALLEL:-4}" --output=logs/projection_train_%A_%a.out
             --error=logs/projection_train_%A_%a.err)
     fi
     local words
@@ -158,7 +168,9 @@ main() {
     test_submission
     keep_snapshot
     submit
-    echo "Submitted job $job: $EXP${SEEDS:+, seeds $SEEDS}, code $PROJECTION_GIT_COMMIT; results in $RUNS_PATH"
+    local what="$EXP${SEEDS:+, seeds $SEEDS}"
+    if [[ -n ${ARRAY:-} ]]; then what="$(tr ',' '\n' <<<"$ARRAY" | wc -l) runs"; fi
+    echo "Submitted job $job: $what, code $PROJECTION_GIT_COMMIT; results in $RUNS_PATH"
     echo "make slurm-status; make slurm-logs JOB=$job; make slurm-cancel JOB=$job"
 }
 

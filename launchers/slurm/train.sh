@@ -26,20 +26,24 @@ tasks=${SLURM_NTASKS_PER_NODE:-${GPUS:-1}}
 export WORKSPACE=${SCRATCH:-/tmp}/projection_$job
 export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-4}
 
-# An array has one task for each experiment and seed; seeds vary fastest.
+# An array has one task for each experiment and seed; seeds vary fastest. RUN_DIRS may name the run folder of each.
 choose_experiment() {
-    local experiments seeds index=${SLURM_ARRAY_TASK_ID:-0}
+    local experiments seeds folders index=${SLURM_ARRAY_TASK_ID:-0}
     IFS=, read -r -a experiments <<<"$EXP"
     IFS=, read -r -a seeds <<<"${SEEDS:-}"
     local each=$((${#seeds[@]} > 0 ? ${#seeds[@]} : 1))
     experiment=${experiments[index / each]}
     seed=${seeds[index % each]:-}
-    run_dir=$RUNS_PATH/$experiment/$name
+    IFS=, read -r -a folders <<<"${RUN_DIRS:-}"
+    # stacked experiments are named by the first, as without Slurm
+    run_dir=$RUNS_PATH/${folders[index]:-${experiment%%+*}/$name}
 }
 
 # The allocation has the last word on nodes and devices, and a run that has begun continues.
 trainer_command() {
-    command=(fit --config "configs/$experiment.yaml" ${seed:+--seed_everything "$seed"} "$@"
+    local configs
+    read -r -a configs <<<"--config configs/${experiment//+/.yaml --config configs/}.yaml"
+    command=(fit "${configs[@]}" ${seed:+--seed_everything "$seed"} "$@"
         --trainer.num_nodes "$nodes" --trainer.devices "$tasks" --trainer.default_root_dir "$run_dir")
     if [[ " $* " != *" --ckpt_path"* || -e $run_dir/checkpoints/last.ckpt ]]; then
         command+=(--ckpt_path last)

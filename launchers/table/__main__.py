@@ -1,0 +1,115 @@
+"""`python -m launchers.table [ARGUMENTS FOR FIT ...]` trains what a table lacks, and makes it; `make table` calls it.
+
+These variables say the rest: TASKS, NETS and SEEDS; LAUNCHER (local or slurm); TABLE, the name of the table's folder
+below RUNS_PATH (runs); DRY_RUN=1 prints what would be run.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from launchers.table import cluster, training
+from launchers.table.cells import HOME, Cell, TableError, cells_asked_for, table_folder
+from launchers.table.settings import changes, data_files, resolved
+from projection.errors import ProjectionError
+from projection.run_folder import is_finished
+
+Settings = Mapping[Cell, Mapping[str, Any]]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Train the cells that are missing, and make the table.
+
+    Args:
+        arguments: Arguments for `fit`, the same for all cells.
+    """
+    try:
+        failed = _make(arguments)
+    except TableError as error:
+        sys.exit(f"table: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    if failed:
+        sys.exit("\n".join([f"table: {len(failed)} failed:", *failed]))
+
+
+def _make(arguments: Sequence[str]) -> Sequence[str]:
+    launcher = os.environ.get("LAUNCHER") or "local"
+    if launcher not in ("local", "slurm"):
+        raise TableError(f"LAUNCHER is local or slurm; found: {launcher}")
+    runs = cluster.runs_path() if launcher == "slurm" else HOME / (os.environ.get("RUNS_PATH") or "runs")
+    folder = table_folder(runs)
+    cells = cells_asked_for(os.environ, folder)
+    with training.alone(folder) as held:
+        settings = _settings(cells, arguments)
+        _check_unchanged(settings)
+        busy = cluster.queued()
+        missing = [cell for cell in cells if not is_finished(cell.folder) and cell.folder not in busy]
+        _say(cells, missing)
+        if os.environ.get("DRY_RUN") == "1" and launcher == "local":
+            training.show(missing, arguments)
+            return []
+        if launcher == "slurm":
+            failed = _submit(missing, settings, arguments)
+        else:
+            failed = _train(missing, settings, arguments, held)
+        return [*failed, *_tabulate(cells, folder)]
+
+
+def _settings(cells: Sequence[Cell], arguments: Sequence[str]) -> Settings:
+    """Parse every task with every net, which finds mistakes before anything is trained; seeds change nothing else."""
+    parsed = {(cell.task, cell.net): cell for cell in cells}
+    first = {pair: resolved(cell, arguments) for pair, cell in parsed.items()}
+    return {cell: {**first[cell.task, cell.net], "seed_everything": cell.seed} for cell in cells}
+
+
+def _check_unchanged(settings: Settings) -> None:
+    found = {cell: changes(cell, each) for cell, each in settings.items() if is_finished(cell.folder) or cell.begun}
+    changed = {cell: how for cell, how in found.items() if how}
+    if changed:
+        cell, how = next(iter(changed.items()))
+        others = f", and {len(changed) - 1} more differ" if len(changed) > 1 else ""
+        raise TableError(
+            f"{cell.folder} was trained with {how} as asked now{others}; ask for the same, "
+            "take TABLE=another to keep both, or remove it"
+        )
+
+
+def _say(cells: Sequence[Cell], missing: Sequence[Cell]) -> None:
+    finished = sum(is_finished(cell.folder) for cell in cells)
+    waiting = len(cells) - finished - len(missing)
+    queue = f", {waiting} in Slurm's queue" if waiting else ""
+    print(f"{len(cells)} cells: {finished} finished{queue}, {len(missing)} to train.", flush=True)
+
+
+def _train(missing: Sequence[Cell], settings: Settings, arguments: Sequence[str], held: int) -> Sequence[str]:
+    training.make_data([file for cell in missing for file in data_files(settings[cell])], arguments)
+    failed = training.train(missing, arguments, held)
+    return [f"{cell} {how}: {cell.folder}" for cell, how in failed.items()]
+
+
+def _submit(missing: Sequence[Cell], settings: Settings, arguments: Sequence[str]) -> Sequence[str]:
+    if missing:
+        check = {tuple(data_files(settings[cell])): cell.experiment for cell in missing}
+        cluster.submit(missing, list(check.values()), arguments)
+        print("The same `make table` shows what has finished, and trains what failed.", flush=True)
+    return []
+
+
+def _tabulate(cells: Sequence[Cell], folder: Path) -> Sequence[str]:
+    if not any(is_finished(cell.folder) for cell in cells):
+        return []
+    from projection.evaluation.table import table
+
+    tasks, nets, seeds = ({getattr(cell, name) for cell in cells} for name in ("task", "net", "seed"))
+    try:
+        table(folder, tasks=sorted(tasks), nets=sorted(nets), seeds=sorted(seeds))
+    except ProjectionError as error:
+        return str(error).splitlines()
+    return []
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,123 @@
+"""What a cell would be trained with now, and whether that is what its run was trained with."""
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from launchers.table.cells import HOME, Cell, TableError
+from projection.__main__ import main as projection
+
+# where a run took place and what it showed: its result is the same
+_IMMATERIAL = (
+    *(f"trainer.{name}" for name in ("accelerator", "strategy", "devices", "num_nodes", "logger", "profiler")),
+    *(f"trainer.{name}" for name in ("enable_progress_bar", "enable_model_summary", "log_every_n_steps")),
+    *("trainer.default_root_dir", "data.init_args.residency", "progress_bar", "learning_rate_monitor", "predictions"),
+    "ckpt_path",
+)
+
+
+def resolved(cell: Cell, arguments: Sequence[str]) -> dict[str, Any]:
+    """Work out all settings of a cell, as `fit --print_config` does.
+
+    Args:
+        cell: The cell.
+        arguments: The words of ARGS.
+
+    Returns:
+        The settings, as they would stand in the run's `config.yaml`.
+
+    Raises:
+        TableError: If ARGS set what distinguishes cells.
+    """
+    said = io.StringIO()
+    words = ["fit", *cell.configs, "--seed_everything", str(cell.seed), *arguments, "--print_config"]
+    # printing the configuration ends with status 0, a mistake in it with another and a message
+    with contextlib.redirect_stdout(said), _in_repository():
+        try:
+            projection(words)
+        except SystemExit as end:
+            if end.code:
+                raise
+    settings: dict[str, Any] = yaml.safe_load(said.getvalue())
+    _check_own(cell, settings)
+    return settings
+
+
+def _check_own(cell: Cell, settings: Mapping[str, Any]) -> None:
+    config = yaml.safe_load((HOME / cell.configs[1]).read_text())
+    task = ((config.get("data") or {}).get("init_args") or {}).get("task")
+    found = {
+        "--seed_everything, by SEEDS": settings["seed_everything"] != cell.seed,
+        "--data.task, by TASKS": task not in (None, (settings["data"].get("init_args") or {}).get("task")),
+        "--trainer.default_root_dir, by RUNS_PATH and TABLE": settings["trainer"]["default_root_dir"] is not None,
+        "--ckpt_path, so that interrupted cells go on": settings["ckpt_path"] is not None,
+    }
+    wrong = [how for how, is_wrong in found.items() if is_wrong]
+    if wrong:
+        raise TableError(f"ARGS set what a table sets itself: {wrong[0]}")
+
+
+@contextlib.contextmanager
+def _in_repository() -> Iterator[None]:
+    # Lightning warns of words on the command line that are not for it
+    words, sys.argv = sys.argv, sys.argv[:1]
+    try:
+        with contextlib.chdir(HOME):
+            yield
+    finally:
+        sys.argv = words
+
+
+def changes(cell: Cell, settings: Mapping[str, Any]) -> str:
+    """Compare a cell's settings with those that its run was trained with.
+
+    A setting that only one of them knows is no difference: the run is of an older or newer version of the code.
+
+    Args:
+        cell: The cell.
+        settings: Its settings now.
+
+    Returns:
+        The differences in words, or nothing.
+    """
+    config = cell.folder / "config.yaml"
+    if not config.is_file():
+        return ""
+    found = differences(yaml.safe_load(config.read_text()), settings)
+    return ", ".join(f"{name} {old}, not {new}" for name, old, new in found)
+
+
+def differences(old: object, new: object, name: str = "") -> list[tuple[str, object, object]]:
+    """List the settings that differ.
+
+    Args:
+        old: Settings, or a part of them.
+        new: Others.
+        name: Of the part.
+
+    Returns:
+        Names, old values and new ones.
+    """
+    if name in _IMMATERIAL or old == new:
+        return []
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return [(name.replace(".init_args", ""), old, new)]
+    below = ((f"{name}.{key}".lstrip("."), key) for key in old if key in new)
+    return [found for path, key in below for found in differences(old[key], new[key], path)]
+
+
+def data_files(settings: Mapping[str, Any]) -> Sequence[str]:
+    """List the data files of a cell.
+
+    Args:
+        settings: Its settings.
+
+    Returns:
+        Their paths, none where a data module of a user's own names none.
+    """
+    path = (settings["data"].get("init_args") or {}).get("path") or []
+    return [str(each) for each in (path if isinstance(path, list) else [path])]
