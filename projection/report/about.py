@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,19 @@ def names_of(runs: Sequence[Path]) -> list[str]:
         runs: Run folders.
 
     Returns:
-        A name for each: the last three parts of a single one's path, what follows the common folder of several.
+        A name for each: the last three parts of a single one's path; of several what follows their common folder, but
+        two parts at least.
 
     Raises:
         ProjectionError: If a folder is given twice.
     """
-    parts = [run.resolve().parts for run in runs]
+    parts = [run.resolve().parts[1:] for run in runs]
     if len(set(parts)) < len(parts):
         raise ProjectionError("A run is given twice: name each one once.")
     if len(runs) == 1:
         return ["/".join(parts[0][-3:])]
-    shared = 0
-    while len({each[shared] if shared < len(each) - 1 else None for each in parts}) == 1 and shared < len(parts[0]) - 1:
-        shared += 1
+    common = Path(commonpath([run.resolve() for run in runs])).parts[1:]
+    shared = max(0, min(len(common), min(map(len, parts)) - 2))
     return ["/".join(each[shared:]) for each in parts]
 
 

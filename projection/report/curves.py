@@ -14,6 +14,9 @@ from projection.report.svg import UNIT, Axis, Chart
 GRID = torch.linspace(0, 1, 51, dtype=torch.float64)
 """Where bands are computed."""
 
+MOST_BANDS = 2
+"""Of more runs than these, only the first one's band is drawn."""
+
 
 @dataclass(frozen=True)
 class Curve:
@@ -131,7 +134,8 @@ def precision_recall_chart(name: str, runs: Sequence[Curve], prevalence: float) 
 
 
 def _with_curves(chart: Chart, runs: Sequence[Curve]) -> Chart:
-    for style, curve in enumerate(runs):
+    # more than two bands hide each other
+    for style, curve in enumerate(runs if len(runs) <= MOST_BANDS else runs[:1]):
         chart.band(GRID.tolist(), curve.low.tolist(), curve.high.tolist(), style)
     for style, curve in enumerate(runs):
         chart.line(curve.x.tolist(), curve.y.tolist(), style)

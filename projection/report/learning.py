@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from projection.report.svg import Axis, Chart
 
-_STAGES = {"train": "training, or the only series of a chart", "val": "validation", "test": "test"}
+_STAGES = {"train": "training, or the only series of a chart", "val": "validation"}
 
 # of logged values, more than a screen has pixels
 _MOST_POINTS = 600
@@ -52,7 +52,9 @@ def learning_curves(runs: Mapping[str, Path], monitored: str | None, lowest: boo
         chart for each stage.
     """
     tables = [read_metrics(run) for run in runs.values()]
-    names = sorted({str(name) for table in tables for name in table} - {"step", "epoch"}, key=_order)
+    logged = {str(name) for table in tables for name in table} - {"step", "epoch"}
+    # the test follows the training, and is no part of a curve
+    names = sorted((name for name in logged if not name.startswith("test/")), key=_order)
     if len(runs) > 1:
         charts = {name: {style: (table, name) for style, table in enumerate(tables)} for name in names}
         legend = list(runs)

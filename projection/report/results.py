@@ -195,6 +195,8 @@ def _cases(run: Run, judgement: Judgement, options: Options, source: Source | No
     model, note = (
         _model(run, source.data) if options.attribution else (None, "it was not asked for (attribution is false).")
     )
+    if model is not None:
+        print(f"Attributing {len(chosen)} records; `--attribution false` leaves that out ...")
     cases = show_cases(chosen, run.test, thresholds, source.data, source.records, model)
     by_class = {name: [each for each in cases if each.case.statement == name] for name in names}
     return {**shown, "paper": paper(), "cases": by_class, "attribution_note": note}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+import numpy as np
+
 from projection.evaluation.judge import Judgement, compare
 from projection.evaluation.protocol import Protocol
 from projection.evaluation.run import Run
@@ -119,7 +121,8 @@ def auroc_table(judged: Mapping[str, Judgement]) -> Table:
     rows = []
     for name, row in first.classes.items():
         values = [each.classes[name]["auroc"] for each in judged.values()]
-        spread = (statistics.mean(values), statistics.stdev(values))
+        # not by statistics, which takes no NaN: a class may be undefined
+        spread = (float(np.mean(values)), float(np.std(values, ddof=1)))
         rows.append([name, f"{row['positives']:.0f}", *(shown(value, 3) for value in (*values, *spread))])
     return Table("AUROC of each class", ["class", "records with it", *judged, "mean", "s.d."], rows)
 

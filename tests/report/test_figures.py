@@ -12,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projection.data.statements import LEADS
+from projection.evaluation.judge import judge
 from projection.evaluation.protocol import Protocol
 from projection.report.curves import GRID, class_curves, precision_recall_points, roc_points
 from projection.report.ecg import MM, draw_ecg, layout, smoothed
 from projection.report.learning import learning_curves, read_metrics
 from projection.report.matrices import co_occurrence, confusion_matrix, mistakes
 from projection.report.svg import Axis, Chart, path, ticks
+from projection.report.tables import auroc_table
 from tests.evaluation.test_evaluate import made_up
 
 
@@ -78,6 +80,14 @@ def test_mistakes_are_listed_where_they_are_more_frequent_than_elsewhere() -> No
     (found,) = mistakes(test, decisions)
     assert (found.true, found.predicted, found.count, found.records) == ("A", "C", 20, len(beside))
     assert found.elsewhere == pytest.approx(20 / int((test.labels[:, 2] == 0).sum()))
+
+
+def test_classes_without_positives_are_undefined_and_shown_so() -> None:
+    test = made_up(1.0)
+    test.labels[:, 1] = 0
+    judged = judge(test, test, Protocol("youden", 0.9, 5, 0, 0.95))
+    assert auroc_table({"one": judged, "other": judged}).rows[1] == ["B", "0", "-", "-", "-", "-"]
+    assert set(class_curves(test, Protocol("youden", 0.9, 5, 0, 0.95), None)) == {"A", "C"}
 
 
 def points(data: str) -> np.ndarray:

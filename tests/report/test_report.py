@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from projection.__main__ import main
+from projection.report.about import names_of
 from projection.report.tables import CLASSES, SUMMARY
 from tests.evaluation.test_evaluate import made_up, write
 from tests.report.conftest import Report, Tables
@@ -86,8 +87,22 @@ def test_runs_lie_side_by_side(trained: Path, report: Report, tmp_path: Path) ->
     tables = Tables(page).found
     assert ["data.init_args.batch_size", "32", "64"] in tables["Settings that differ"]
     assert "Difference +0.0000 [+0.0000, +0.0000], p = 1.000" in page
-    assert tables["AUROC of each class"][0] == ["class", "records with it", "a <b>run</b>", "other", "mean", "s.d."]
+    assert tables["AUROC of each class"][0] == ["class", "records with it", *names_of([trained, other]), "mean", "s.d."]
     assert "none were asked for" in page
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (["/r/task/net/0"], ["task/net/0"]),
+        (["/r/task/net/0", "/r/task/net/1"], ["net/0", "net/1"]),
+        (["/r/task/net/0", "/r/task/other/1"], ["net/0", "other/1"]),
+        (["/r/x", "/r/r/x"], ["r/x", "r/r/x"]),
+        (["/x", "/y"], ["x", "y"]),
+    ],
+)
+def test_runs_are_named_by_what_tells_them_apart(folders: list[str], names: list[str]) -> None:
+    assert names_of([Path(folder) for folder in folders]) == names
 
 
 def test_what_is_missing_is_named(trained: Path, report: Report, tmp_path: Path) -> None:
