@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prepares what the tests of launchers and containers run against, on a bare Debian machine: Slurm, podman and a
-# registry from its packages, Apptainer, and a root file system for a base image below build/engines. Where something
-# cannot be had, it says so and the tests that need it are skipped.
+# registry from its packages, Apptainer, and a root file system for a base image below build/engines; and Chromium for
+# the test of the report. Where something cannot be had, it says so and the tests that need it are skipped.
 #
 #   tests/engines/install.sh && PATH=$PWD/build/engines/bin:$PATH make test
 set -euo pipefail
@@ -31,6 +31,12 @@ install_packages() {
     fi
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${PACKAGES[@]}" >/dev/null
+}
+
+install_browser() {
+    command -v chromium chromium-browser google-chrome >/dev/null && return
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
 }
 
 # An apt of its own, for two packages of a newer Debian that this system does not get.
@@ -107,7 +113,7 @@ if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
 fi
 mkdir -p "$engines"
 # each in a shell of its own: `set -e` holds there, and one failure leaves the others alone
-for step in install_packages install_apptainer allow_fake_root make_root_file_system; do
+for step in install_packages install_browser install_apptainer allow_fake_root make_root_file_system; do
     (
         set -e
         "$step"

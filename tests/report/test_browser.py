@@ -11,7 +11,7 @@ from tests.report.conftest import Report
 def test_a_page_opens_offline_and_fits_any_screen(trained: Path, report: Report, tmp_path: Path) -> None:
     chromium = find_chromium()
     if chromium is None:
-        pytest.skip("no Chromium: `apt-get install chromium` brings it to a Debian machine")
+        pytest.skip("no Chromium here: tests/engines/install.sh brings it to a Debian machine")
     report(trained)
     address = (tmp_path / "page.html").as_uri()
     with browser(chromium, tmp_path / "profile") as page:
