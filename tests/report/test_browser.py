@@ -28,3 +28,9 @@ def test_a_page_opens_offline_and_fits_any_screen(trained: Path, report: Report,
                 e["params"]["request"]["url"] for e in page.events if e["method"] == "Network.requestWillBeSent"
             ]
             assert requests == [address]
+        page.call("Emulation.setEmulatedMedia", media="print")
+        page.open(address, 680)  # of A4, less its margins
+        # a browser shrinks all pages if something is wider than one of them, and drawings lose their scale
+        inside = "[...document.querySelectorAll('body *')].filter(each => !each.closest('.records'))"
+        assert page.value_of(f"Math.max(...{inside}.map(each => each.getBoundingClientRect().right))") <= 680
+        assert page.value_of("document.querySelector('svg.ecg[role=img]').clientWidth") == round(260 / 25.4 * 96)
