@@ -50,17 +50,34 @@ def read_run(folder: Path) -> Run:
         The run.
 
     Raises:
-        ProjectionError: If it has no predictions of validation and test.
+        ProjectionError: If it has no predictions of validation and test, or a file is damaged.
     """
     validation, test = read_predictions(folder, "val"), read_predictions(folder, "test")
+    config, provenance = read_settings(folder)
+    return Run(folder, config, provenance, validation, test)
+
+
+def read_settings(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Read what a run was told, and where it ran.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        `config.yaml` and `provenance.json`, each empty where there is none.
+
+    Raises:
+        ProjectionError: If one of them cannot be read.
+    """
     config, provenance = folder / "config.yaml", folder / "provenance.json"
-    return Run(
-        folder=folder,
-        config=yaml.safe_load(config.read_text()) if config.exists() else {},
-        provenance=json.loads(provenance.read_text()) if provenance.exists() else {},
-        validation=validation,
-        test=test,
-    )
+    try:
+        settings = yaml.safe_load(config.read_text()) if config.exists() else {}
+        origin = json.loads(provenance.read_text()) if provenance.exists() else {}
+    except (yaml.YAMLError, ValueError) as error:
+        raise ProjectionError(f"config.yaml or provenance.json of {folder} is damaged: {error}") from error
+    if not isinstance(settings, Mapping) or not isinstance(origin, Mapping):
+        raise ProjectionError(f"config.yaml or provenance.json of {folder} is not what `fit` wrote: no names in it.")
+    return settings, origin
 
 
 def open_data(run: Run) -> DataSet:

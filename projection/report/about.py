@@ -1,14 +1,12 @@
 """What runs are: configuration, origin, and learning curves."""
 
-import json
 from collections.abc import Mapping, Sequence
 from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from projection.errors import ProjectionError
+from projection.evaluation.run import read_settings
 from projection.report.learning import learning_curves
 from projection.report.tables import Table, differences
 
@@ -46,14 +44,14 @@ def about_runs(runs: Sequence[Path]) -> dict[str, Any]:
         The template's `names`, `configs`, `differences`, `origin`, `learning`, `series` and `monitored`.
     """
     names = names_of(runs)
-    texts = {name: _text(run / "config.yaml") for name, run in zip(names, runs, strict=True)}
-    configs = {name: _mapping(yaml.safe_load(text)) for name, text in texts.items()}
+    named = dict(zip(names, runs, strict=True))
+    configs = {name: read_settings(run)[0] for name, run in named.items()}
     checkpoint = _mapping(next(iter(configs.values())).get("checkpoint"))
     monitored = checkpoint.get("monitor")
-    charts, series = learning_curves(dict(zip(names, runs, strict=True)), monitored, checkpoint.get("mode") == "min")
+    charts, series = learning_curves(named, monitored, checkpoint.get("mode") == "min")
     return {
         "names": names,
-        "configs": texts,
+        "configs": {name: _text(run / "config.yaml") for name, run in named.items()},
         "differences": differences(configs) if len(runs) > 1 else None,
         "origin": _origin(names, runs),
         "learning": [chart.svg() for chart in charts],
@@ -70,8 +68,7 @@ def _origin(names: Sequence[str], runs: Sequence[Path]) -> Table:
 
 
 def _facts(run: Path) -> dict[str, str]:
-    text = _text(run / "provenance.json")
-    known = _mapping(json.loads(text)) if text else {}
+    known = read_settings(run)[1]
     command = " ".join(str(word) for word in known.get("command") or [])
     facts = {"folder": str(run.resolve()), "command": command}
     facts |= {key: str(known[key]) for key in ("started", "git", "python") if known.get(key)}

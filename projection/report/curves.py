@@ -48,36 +48,53 @@ class Curves:
     precision_recall: Curve
 
 
-def roc_points(scores: Tensor, positive: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute the points of ROC curves, one for each distinct score; records of one score are reported together.
+def cumulated(scores: Tensor, positive: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Count the reports above each distinct score; records of one score are reported together.
 
     Args:
         scores: `(records,)`.
         positive: bool `(records,)`.
         weights: How often each record counts, `(records, resamples)`.
+
+    Returns:
+        True and false reports, float64 `(resamples, distinct scores + 1)`, beginning with none.
+    """
+    ordered, order = scores.sort(descending=True)
+    last = torch.cat([ordered[1:] != ordered[:-1], torch.ones(1, dtype=torch.bool)])
+    found = []
+    for each in (weights * positive.unsqueeze(1), weights):
+        # counts are whole numbers, exact in single precision
+        running = each[order].cumsum(dim=0)[last].T.double()
+        found.append(torch.cat([running.new_zeros(len(running), 1), running], dim=1))
+    return found[0], found[1] - found[0]
+
+
+def roc_points(true: Tensor, false: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the points of ROC curves, one for each distinct score.
+
+    Args:
+        true: True reports, as `cumulated` counts them, `(resamples, points)`.
+        false: False reports, likewise.
 
     Returns:
         False-positive rates and sensitivities, float64 `(resamples, points)`, from (0, 0) to (1, 1).
     """
-    true, false = _cumulated(scores, positive, weights)
     return false / false[:, -1:], true / true[:, -1:]
 
 
-def precision_recall_points(scores: Tensor, positive: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+def precision_recall_points(true: Tensor, false: Tensor) -> tuple[Tensor, Tensor]:
     """Compute the points of precision-recall curves, one for each distinct score.
 
     Args:
-        scores: `(records,)`.
-        positive: bool `(records,)`.
-        weights: How often each record counts, `(records, resamples)`.
+        true: True reports, as `cumulated` counts them, `(resamples, points)`.
+        false: False reports, likewise.
 
     Returns:
-        Recalls and precisions, float64 `(resamples, points)`, by falling threshold.
+        Recalls and precisions, float64 `(resamples, points - 1)`, by falling threshold.
     """
-    true, false = (each[:, 1:] for each in _cumulated(scores, positive, weights))
+    hits, reported = true[:, 1:], (true + false)[:, 1:]
     # nothing is reported yet by a resample that lacks the highest scores
-    precision = torch.where(true + false > 0, true / (true + false).clamp(min=1), 1.0)
-    return true / true[:, -1:], precision
+    return hits / hits[:, -1:], torch.where(reported > 0, hits / reported, 1.0)
 
 
 def class_curves(test: Predictions, protocol: Protocol, patients: Tensor | None) -> dict[str, Curves]:
@@ -143,12 +160,12 @@ def _with_curves(chart: Chart, runs: Sequence[Curve]) -> Chart:
 
 
 def _curves(scores: Tensor, positive: Tensor, counts: Tensor, confidence: float) -> Curves:
-    once = torch.ones(len(scores), 1)
-    roc = _banded(
-        roc_points(scores, positive, once), _sensitivity_at(*roc_points(scores, positive, counts)), confidence
+    observed = cumulated(scores, positive, torch.ones(len(scores), 1))
+    resampled = cumulated(scores, positive, counts)
+    return Curves(
+        _banded(roc_points(*observed), _sensitivity_at(*roc_points(*resampled)), confidence),
+        _banded(precision_recall_points(*observed), _precision_at(*precision_recall_points(*resampled)), confidence),
     )
-    drawn = precision_recall_points(scores, positive, counts)
-    return Curves(roc, _banded(precision_recall_points(scores, positive, once), _precision_at(*drawn), confidence))
 
 
 def _banded(points: tuple[Tensor, Tensor], resampled: Tensor, confidence: float) -> Curve:
@@ -172,16 +189,3 @@ def _precision_at(recall: Tensor, precision: Tensor) -> Tensor:
     """Read precisions off at the highest threshold that reaches the grid's recalls."""
     grid = GRID.clamp(min=1e-9).expand(len(recall), -1).contiguous()
     return precision.gather(1, torch.searchsorted(recall, grid - 1e-12).clamp(max=recall.shape[1] - 1))
-
-
-def _cumulated(scores: Tensor, positive: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Count true and false reports above each distinct score, float64 `(resamples, distinct scores + 1)`."""
-    ordered, order = scores.sort(descending=True)
-    last = torch.cat([ordered[1:] != ordered[:-1], torch.ones(1, dtype=torch.bool)])
-    true, all_ = weights * positive.unsqueeze(1), weights
-    found = []
-    for each in (true, all_):
-        # counts are whole numbers, exact in single precision
-        running = each[order].cumsum(dim=0)[last].T.double()
-        found.append(torch.cat([running.new_zeros(len(running), 1), running], dim=1).contiguous())
-    return found[0], found[1] - found[0]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from projection.data.statements import LEADS
 from projection.evaluation.judge import judge
 from projection.evaluation.protocol import Protocol
-from projection.report.curves import GRID, class_curves, precision_recall_points, roc_points
+from projection.report.curves import GRID, class_curves, cumulated, precision_recall_points, roc_points
 from projection.report.ecg import MM, draw_ecg, layout, smoothed
 from projection.report.learning import learning_curves, read_metrics
 from projection.report.matrices import co_occurrence, confusion_matrix, mistakes
@@ -28,13 +28,13 @@ def test_curves_agree_with_scikit_learn(pairs: list[tuple[float, bool]]) -> None
     pairs = [*pairs, (0.35, True), (0.35, False)]
     scores = torch.tensor([score for score, _ in pairs], dtype=torch.float64)
     labels = torch.tensor([label for _, label in pairs])
-    once = torch.ones(len(pairs), 1)
+    reports = cumulated(scores, labels, torch.ones(len(pairs), 1))
     false, true, _ = sklearn.metrics.roc_curve(labels, scores, drop_intermediate=False)
-    found = roc_points(scores, labels, once)
+    found = roc_points(*reports)
     np.testing.assert_allclose(found[0][0], false)
     np.testing.assert_allclose(found[1][0], true)
     precision, recall, _ = sklearn.metrics.precision_recall_curve(labels, scores)
-    drawn = precision_recall_points(scores, labels, once)
+    drawn = precision_recall_points(*reports)
     np.testing.assert_allclose(drawn[0][0], recall[-2::-1])
     np.testing.assert_allclose(drawn[1][0], precision[-2::-1])
 
@@ -45,7 +45,7 @@ def test_resampled_curves_are_those_of_the_resampled_records() -> None:
     chosen = torch.randint(60, (60,), generator=torch.Generator().manual_seed(3))
     counts = torch.bincount(chosen, minlength=60).float().unsqueeze(1)
     false, true, _ = sklearn.metrics.roc_curve(labels[chosen], scores[chosen], drop_intermediate=False)
-    found = roc_points(scores, labels, counts)
+    found = roc_points(*cumulated(scores, labels, counts))
     grid = GRID.numpy()
     np.testing.assert_allclose(np.interp(grid, found[0][0], found[1][0]), np.interp(grid, false, true), atol=1e-12)
 

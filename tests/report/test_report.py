@@ -156,6 +156,12 @@ def test_runs_that_cannot_be_shown_are_refused(trained: Path, tmp_path: Path) ->
         main(["report", str(trained), str(trained), *output])
     with pytest.raises(SystemExit, match=r"No class of .* is named AFIB"):
         main(["report", str(trained), "--classes", "[AFIB]", "--resamples", "5", *output])
+    (trained / "config.yaml").write_text("a: [")
+    with pytest.raises(SystemExit, match=r"config.yaml or provenance.json of .* is damaged"):
+        main(["report", str(trained), *output])
+    (trained / "config.yaml").write_text("nothing")
+    with pytest.raises(SystemExit, match="is not what `fit` wrote"):
+        main(["report", str(trained), *output])
     assert not (tmp_path / "page.html").exists()
 
 
