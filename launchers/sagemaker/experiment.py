@@ -37,7 +37,7 @@ def read_experiment(name: str, words: Sequence[str]) -> Experiment:
     """Resolve a configuration, with all arguments, as `fit` would.
 
     Args:
-        name: The experiment's name.
+        name: The experiment's name; several, joined by +, are stacked, and the first names the experiment.
         words: Arguments for `fit`.
 
     Returns:
@@ -46,13 +46,18 @@ def read_experiment(name: str, words: Sequence[str]) -> Experiment:
     Raises:
         SubmissionError: If the configuration is not there or not accepted, or data are missing.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", name) or ".." in name:
+    one = r"[A-Za-z0-9_][A-Za-z0-9_./-]*"
+    if not re.fullmatch(rf"{one}(\+{one})*", name) or ".." in name:
         raise SubmissionError(f"EXP is the name of an experiment, as in EXP=demo; found: {name}")
-    file = PROJECT / "configs" / f"{name}.yaml"
-    if not file.is_file():
-        raise SubmissionError(f"there is no configs/{name}.yaml; experiments: {' '.join(_experiments())}")
+    stacked = []
+    for part in name.split("+"):
+        file = PROJECT / "configs" / f"{part}.yaml"
+        if not file.is_file():
+            raise SubmissionError(f"there is no configs/{part}.yaml; experiments: {' '.join(_experiments())}")
+        stacked += ["--config", str(file)]
+    name = name.split("+")[0]
     settings = _settings(words)
-    command = [sys.executable, "-m", "projection", "fit", "--config", str(file), *words, "--print_config"]
+    command = [sys.executable, "-m", "projection", "fit", *stacked, *words, "--print_config"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line and not line.startswith("All options")]
@@ -67,7 +72,7 @@ def read_experiment(name: str, words: Sequence[str]) -> Experiment:
 def _experiments() -> list[str]:
     configs = PROJECT / "configs"
     names = (str(path.relative_to(configs).with_suffix("")) for path in configs.rglob("*.yaml"))
-    return sorted(name for name in names if name != "base" and not name.startswith("presets/"))
+    return sorted(name for name in names if name != "base" and not name.startswith(("presets/", "nets/")))
 
 
 def _settings(words: Sequence[str]) -> dict[str, str]:

@@ -1,14 +1,18 @@
 """Settings survive the way through SageMaker's strings."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonargparse import ArgumentParser
 
+from launchers.sagemaker.experiment import read_experiment
 from launchers.sagemaker.hyperparameters import HyperparameterError, arguments, config_names, decode, encode
+from launchers.sagemaker.settings import SubmissionError
 
 # what looks like something else: to YAML, to JSON, to a shell or to a command line
 TRICKY = [
@@ -125,3 +129,14 @@ def test_names_of_other_clients_are_passed_over() -> None:
 )
 def test_one_or_several_configurations_are_named(text: str, names: list[str]) -> None:
     assert config_names({"config": text}) == names
+
+
+def test_stacked_experiments_are_resolved_together(corpus_file: Path) -> None:
+    found = read_experiment("benchmark/rhythm+nets/s4", ["--data.path", str(corpus_file)])
+    resolved = yaml.safe_load(found.config)
+    assert found.name == "benchmark/rhythm"
+    assert resolved["data"]["init_args"]["task"] == "rhythm"
+    assert resolved["model"]["init_args"]["net"]["class_path"] == "projection.models.S4"
+    assert resolved["model"]["init_args"]["schedule"] is None
+    with pytest.raises(SubmissionError, match=r"no configs/nets/none\.yaml; experiments: benchmark/all .* demo exp"):
+        read_experiment("demo+nets/none", [])
