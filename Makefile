@@ -138,7 +138,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@touch $@
 
 configs/%.yaml:
-	@echo "There is no $@. Experiments: $$(find configs -name '*.yaml' -not -path '*/presets/*' -not -name base.yaml | sed 's|configs/||; s|\.yaml||' | sort | tr '\n' ' ')" >&2; exit 2
+	@echo "There is no $@. Experiments: $$(find configs -name '*.yaml' -not -path '*/presets/*' -not -path '*/nets/*' -not -name base.yaml | sed 's|configs/||; s|\.yaml||' | sort | tr '\n' ' ')" >&2; exit 2
 
 data/benchmark_100hz: | $(VENV)/.installed
 	$(BIN)/python -m projection synthesize --output $@ --records 21799

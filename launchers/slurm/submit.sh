@@ -119,7 +119,7 @@ check_data_file() {
 }
 
 experiments() {
-    (cd "$checkout/configs" && find . -name '*.yaml' -not -path './presets/*' -not -name base.yaml | sed 's|^\./||; s|\.yaml$||' | sort | tr '\n' ' ')
+    (cd "$checkout/configs" && find . -name '*.yaml' -not -path './presets/*' -not -path './nets/*' -not -name base.yaml | sed 's|^\./||; s|\.yaml$||' | sort | tr '\n' ' ')
 }
 
 check_experiments() {

@@ -94,6 +94,7 @@ def _submit(missing: Sequence[Cell], settings: Settings, arguments: Sequence[str
     if missing:
         check = {tuple(data_files(settings[cell])): cell.experiment for cell in missing}
         cluster.submit(missing, list(check.values()), arguments)
+    if missing and os.environ.get("DRY_RUN") != "1":
         print("The same `make table` shows what has finished, and trains what failed.", flush=True)
     return []
 

@@ -36,7 +36,8 @@ def draw(tasks: Mapping[str, Sequence[Line]], confidence: float) -> bytes:
         _draw_task(panel, task, lines)
     for panel in panels[len(tasks) :]:
         panel.remove()
-    figure.legend(handles=_legend(confidence), loc="outside lower center", ncols=2, frameon=False)
+    legend = {"ncols": min(2, columns), "frameon": False, "fontsize": 9}
+    figure.legend(handles=_legend(confidence), loc="outside lower center", **legend)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=150)
     return file.getvalue()
@@ -52,6 +53,7 @@ def _draw_task(panel: Axes, task: str, lines: Sequence[Line]) -> None:
             _draw_published(panel, place + (_APART if ours else 0), published, colour, overlaps)
     names = [ours.net if ours else published.model if published else "" for ours, published in lines]
     panel.set_yticks(range(len(lines)), names, fontsize=8)
+    panel.tick_params(axis="x", labelsize=8)
     panel.invert_yaxis()
     panel.grid(axis="x", alpha=0.3)
     panel.spines[["top", "right"]].set_visible(False)

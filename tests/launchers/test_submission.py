@@ -30,7 +30,7 @@ def complaints(done: subprocess.CompletedProcess[str]) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["EXP=nope"], "slurm: there is no configs/nope.yaml in the code to run; experiments: demo exp long other"),
+        (["EXP=nope"], "slurm: there is no configs/nope.yaml in the code to run; experiments: benchmark/all"),
         (["EXP=tiny,nope"], "there is no configs/nope.yaml"),
         (["EXP=../configs/tiny"], "EXP is an experiment"),
         (["EXP=tiny", "SEEDS=1;2"], "SEEDS are whole numbers separated by commas; found: 1;2"),
