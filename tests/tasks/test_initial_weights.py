@@ -66,5 +66,5 @@ def test_files_that_do_not_help_are_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_stops_before_training(run: Run, tiny: list[str], tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="There is no file gone.ckpt, which model.init_args.init_from names"):
+    with pytest.raises(SystemExit, match=r"There is no file gone\.ckpt, which model.init_args.init_from names"):
         main(["fit", *tiny, "--model.init_args.init_from", "gone.ckpt"])
