@@ -129,15 +129,10 @@ def _print(models: Mapping[str, Run], judged: Mapping[str, Judgement], protocol:
 
 def _summary_table(judged: Mapping[str, Judgement], protocol: Protocol) -> Table:
     table = Table("metric (macro)", *judged, title="Test fold, thresholds from the validation fold")
-    intervals = [f"{each['auroc']:.4f} [{each['auroc_low']:.4f}, {each['auroc_high']:.4f}]" for each in _all(judged)]
-    table.add_row(f"AUROC [{protocol.confidence:.0%} interval]", *intervals)
+    table.add_row(f"AUROC [{protocol.confidence:.0%} interval]", *(each.auroc for each in judged.values()))
     for key, title in _SUMMARY.items():
-        table.add_row(title, *(_shown(each[key], 4) for each in _all(judged)))
+        table.add_row(title, *(_shown(each.summary[key], 4) for each in judged.values()))
     return table
-
-
-def _all(judged: Mapping[str, Judgement]) -> list[dict[str, float]]:
-    return [each.summary for each in judged.values()]
 
 
 def _class_table(judgement: Judgement) -> Table:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from math import isfinite
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ class Judgement:
     Args:
         summary: Numbers over all classes, by name; the AUROC's interval as `auroc_low` and `auroc_high`.
         classes: Numbers of each class, by name.
-        bootstrap: The macro AUROC of each resample, for comparisons.
+        bootstrap: The macro AUROC of each resample, for comparisons; NaN where classes are too rare for resampling.
         subgroups: The AUROC in parts of the test records; none where the table of records is not at hand.
         notes: What could not be done, and why.
     """
@@ -44,6 +45,12 @@ class Judgement:
     bootstrap: Tensor
     subgroups: list[Subgroup] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def auroc(self) -> str:
+        """The macro AUROC with its interval, as it is printed."""
+        value, low, high = (self.summary[key] for key in ("auroc", "auroc_low", "auroc_high"))
+        return f"{value:.4f} [{low:.4f}, {high:.4f}]" if isfinite(low) else f"{value:.4f} (no interval)"
 
     def as_json(self) -> dict[str, Any]:
         """Give everything but the resamples."""
@@ -72,7 +79,8 @@ def judge_run(run: Run, protocol: Protocol) -> Judgement:
         if protocol.by_patient:
             raise
         notes = [f"No subgroups, and no check for patients in two splits: {error}"]
-        return replace(judge(run.validation, run.test, protocol), notes=notes)
+        judged = judge(run.validation, run.test, protocol)
+        return replace(judged, notes=[*judged.notes, *notes])
     check_run_for_leaks(run, data)
     records = columns(data, run.test.ids.numpy())
     patients = torch.from_numpy(records["patient_id"]) if protocol.by_patient else None
@@ -107,13 +115,13 @@ def judge(validation: Predictions, test: Predictions, protocol: Protocol, patien
         "npv": counted.negative_predictive_value,
         "f1": counted.f_score(),
     }
-    resampled = bootstrap_auroc(test.scores, test.labels, protocol.resamples, protocol.seed, patients)
+    resampled, notes = _resampled(test, protocol, patients)
     summary = _summary(columns, resampled, protocol.confidence)
     summary["fmax"] = float(fmax(test.scores, test.labels))
     summary |= _challenge_scores(validation, test) | _calibration(validation, test)
     names = test.class_names
     rows = {name: {key: float(column[i]) for key, column in columns.items()} for i, name in enumerate(names)}
-    return Judgement(summary, rows, resampled)
+    return Judgement(summary, rows, resampled, notes=notes)
 
 
 def compare(one: Predictions, other: Predictions, judged: tuple[Judgement, Judgement]) -> dict[str, float]:
@@ -125,7 +133,7 @@ def compare(one: Predictions, other: Predictions, judged: tuple[Judgement, Judge
         judged: Their judgements, by the same protocol.
 
     Returns:
-        The difference in macro AUROC, its interval of 95%, and the two-sided p-value.
+        The difference in macro AUROC, its interval of 95%, and the two-sided p-value; NaN without resamples.
     """
     check_comparable(one, other)
     differences = judged[0].bootstrap - judged[1].bootstrap
@@ -133,8 +141,15 @@ def compare(one: Predictions, other: Predictions, judged: tuple[Judgement, Judge
     tail = min(float((differences <= 0).double().mean()), float((differences >= 0).double().mean()))
     observed = judged[0].summary["auroc"] - judged[1].summary["auroc"]
     # no resample at all on one side says less than one in their number
-    p = min(1.0, 2 * max(tail, 1 / len(differences)))
+    p = float("nan") if differences.isnan().any() else min(1.0, 2 * max(tail, 1 / len(differences)))
     return {"difference": observed, "low": low, "high": high, "p": p}
+
+
+def _resampled(test: Predictions, protocol: Protocol, patients: Tensor | None) -> tuple[Tensor, list[str]]:
+    try:
+        return bootstrap_auroc(test.scores, test.labels, protocol.resamples, protocol.seed, patients), []
+    except ProjectionError as error:
+        return torch.full((protocol.resamples,), torch.nan, dtype=torch.float64), [f"No interval: {error}"]
 
 
 def _summary(columns: Mapping[str, Tensor], resampled: Tensor, confidence: float) -> dict[str, float]:

@@ -6,8 +6,8 @@ from torch import Tensor
 from projection.evaluation.predictions import Predictions
 from projection.evaluation.protocol import Protocol
 from projection.metrics import reliability
-from projection.metrics.bootstrap import draw_counts
 from projection.metrics.calibration import logit
+from projection.report.curves import draw_resamples
 from projection.report.svg import UNIT, Axis, Chart
 from projection.report.tables import Table, shown
 
@@ -53,9 +53,7 @@ def reliability_charts(
     Returns:
         Both charts.
     """
-    positive = test.labels > 0
-    defined = positive.any(dim=0) & ~positive.all(dim=0)
-    counts = draw_counts(positive[:, defined], protocol.resamples, protocol.seed, patients)
+    counts = draw_resamples(test, protocol, patients)
     cooled = (logit(test.scores) / temperature).sigmoid()
     versions = {"Reliability as predicted": test.scores, f"Reliability at temperature {temperature:.4f}": cooled}
     return [

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from projection.errors import ProjectionError
 from projection.evaluation.predictions import Predictions
 from projection.evaluation.protocol import Protocol
 from projection.metrics.bootstrap import draw_counts
@@ -97,6 +98,26 @@ def precision_recall_points(true: Tensor, false: Tensor) -> tuple[Tensor, Tensor
     return hits / hits[:, -1:], torch.where(reported > 0, hits / reported, 1.0)
 
 
+def draw_resamples(test: Predictions, protocol: Protocol, patients: Tensor | None) -> Tensor:
+    """Draw the resamples of the AUROC's interval again.
+
+    Args:
+        test: Test predictions.
+        protocol: Resamples and seed.
+        patients: Whose each record is, to draw patients; None draws records.
+
+    Returns:
+        How often each resample holds each record, float32 `(records, resamples)`; the records themselves, once, where
+        classes are too rare for resampling, so that there are no bands as there is no interval.
+    """
+    positive = test.labels > 0
+    defined = positive.any(dim=0) & ~positive.all(dim=0)
+    try:
+        return draw_counts(positive[:, defined], protocol.resamples, protocol.seed, patients)
+    except ProjectionError:
+        return torch.ones(len(positive), 1)
+
+
 def class_curves(test: Predictions, protocol: Protocol, patients: Tensor | None) -> dict[str, Curves]:
     """Compute the curves of every class that has both outcomes, with the resamples of the AUROC's interval.
 
@@ -110,7 +131,7 @@ def class_curves(test: Predictions, protocol: Protocol, patients: Tensor | None)
     """
     positive = test.labels > 0
     defined = positive.any(dim=0) & ~positive.all(dim=0)
-    counts = draw_counts(positive[:, defined], protocol.resamples, protocol.seed, patients)
+    counts = draw_resamples(test, protocol, patients)
     return {
         name: _curves(test.scores[:, i], positive[:, i], counts, protocol.confidence)
         for i, name in enumerate(test.class_names)

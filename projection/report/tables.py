@@ -81,10 +81,8 @@ def summary_table(judged: Mapping[str, Judgement], protocol: Protocol) -> Table:
     Returns:
         The table, a column for each run.
     """
-    all_ = [each.summary for each in judged.values()]
-    interval = [f"{each['auroc']:.4f} [{each['auroc_low']:.4f}, {each['auroc_high']:.4f}]" for each in all_]
-    rows = [[f"AUROC [{protocol.confidence:.0%} interval]", *interval]]
-    rows += [[title, *(shown(each[key], 4) for each in all_)] for key, title in SUMMARY.items()]
+    rows = [[f"AUROC [{protocol.confidence:.0%} interval]", *(each.auroc for each in judged.values())]]
+    rows += [[title, *(shown(each.summary[key], 4) for each in judged.values())] for key, title in SUMMARY.items()]
     return Table(
         "Means over classes, test folds; thresholds and temperature from the validation folds",
         ["metric", *judged],

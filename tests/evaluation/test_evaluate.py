@@ -134,3 +134,19 @@ def test_validation_and_test_must_not_share_records(tmp_path: Path) -> None:
         write(tmp_path, split, made_up(1.0))
     with pytest.raises(SystemExit, match=r"The validation and test predictions of .* share records"):
         main(["evaluate", str(tmp_path)])
+
+
+def test_classes_too_rare_for_resampling_cost_the_interval_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = torch.eye(40, dtype=torch.uint8)
+    names = tuple(f"C{i}" for i in range(40))
+    for split, first in (("val", 0), ("test", 100)):
+        write(tmp_path, split, Predictions(torch.arange(first, first + 40), torch.rand(40, 40).double(), labels, names))
+    main(["evaluate", str(tmp_path), "--resamples", "10"])
+    said = capsys.readouterr().out
+    assert "(no interval)" in said
+    assert "some classes are too rare for a bootstrap" in said
+    summary = json.loads((tmp_path / "evaluation.json").read_text())["summary"]
+    assert summary["auroc_low"] is None
+    assert 0 < summary["auroc"] < 1
