@@ -4,6 +4,7 @@ import fcntl
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from projection.run_folder import is_finished
 _TOLD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 # of a process that ends itself when told to, and of one that the signal ended
 _TOLD_TO_END = {status for number in _TOLD for status in (128 + number, -number)}
+
+_PATIENCE = 10.0  # seconds: a training that was killed takes a while to end where the disk is busy
 
 _DATA_OPTIONS = ("--data", "--data.path", "--data.init_args.path")
 
@@ -37,12 +40,23 @@ def alone(folder: Path) -> Iterator[int]:
     except OSError as error:
         raise TableError(f"{folder} cannot be written to ({error.strerror}); set RUNS_PATH") from error
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(held, time.monotonic() + _PATIENCE)
         yield held
     except BlockingIOError as error:
         raise TableError(f"another `make table` is at work in {folder}; TABLE=another makes one beside it") from error
     finally:
         os.close(held)
+
+
+def _lock(held: int, until: float) -> None:
+    while True:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
 
 
 def train(cells: Sequence[Cell], arguments: Sequence[str], held: int) -> dict[Cell, str]:

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from launchers.table.__main__ import main
+from launchers.table.cells import TableError
 from launchers.table.settings import differences
 from launchers.table.training import alone
 from tests.conftest import ROOT
@@ -53,6 +54,15 @@ def start(environment: dict[str, str]) -> "subprocess.Popen[str]":
     return subprocess.Popen(["make", "table"], cwd=ROOT, env=environment, text=True, start_new_session=True, **pipes)
 
 
+def is_free(folder: Path) -> bool:
+    """Whether the training of a killed table has ended too, which takes long on a busy machine."""
+    try:
+        with alone(folder):
+            return True
+    except TableError:
+        return False
+
+
 def content(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -67,6 +77,7 @@ def finished(place: dict[str, str]) -> Path:
         os.killpg(first.pid, signal.SIGKILL)
     assert (cells[0] / "results.json").is_file()
     assert not (cells[1] / "results.json").exists()
+    wait_until(lambda: is_free(folder), 120)
     before = content(cells[0])
     with start(place) as second:
         out, err = second.communicate()
@@ -159,6 +170,7 @@ def test_a_cell_that_fails_is_named_and_the_others_are_in_the_table(
 def test_two_at_a_time_would_train_the_same_cells(
     place: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("launchers.table.training._PATIENCE", 0.3)
     with alone(tmp_path / "table"), pytest.raises(SystemExit, match="another `make table` is at work in "):
         make_here(monkeypatch, place, RUNS_PATH=str(tmp_path))
 

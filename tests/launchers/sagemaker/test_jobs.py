@@ -152,7 +152,7 @@ def test_long_arguments_and_lists_that_grow_are_in_the_configuration(user: User,
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["EXP=nope"], "there is no configs/nope.yaml; experiments: demo exp long other third/deep tiny"),
+        (["EXP=nope"], "there is no configs/nope.yaml; experiments: benchmark/all benchmark/diagnostic"),
         (["EXP=../tiny"], "EXP is the name of an experiment"),
         (["EXP=exp"], "which configs/exp.yaml names; `make data EXP=exp` makes it"),
         (["EXP=tiny", "ARGS=--model.wdiths 3"], "configs/tiny.yaml with these ARGS is not accepted: "),
