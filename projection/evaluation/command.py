@@ -19,7 +19,11 @@ from projection.evaluation.run import Run, read_run
 from projection.metrics.thresholds import Criterion
 from projection.run_folder import write_json
 
+_TITLE = "Test fold, thresholds from the validation fold"
+_SIDE_BY_SIDE = 3  # more runs than this are listed, with less of each
+
 _SUMMARY = {
+    "validation_auroc": "AUROC of validation",
     "average_precision": "average precision",
     "fmax": "Fmax",
     "f2": "F2",
@@ -128,10 +132,22 @@ def _print(models: Mapping[str, Run], judged: Mapping[str, Judgement], protocol:
 
 
 def _summary_table(judged: Mapping[str, Judgement], protocol: Protocol) -> Table:
-    table = Table("metric (macro)", *judged, title="Test fold, thresholds from the validation fold")
+    if len(judged) > _SIDE_BY_SIDE:
+        return _list_of_runs(judged, protocol)
+    table = Table("metric (macro)", *judged, title=_TITLE)
     table.add_row(f"AUROC [{protocol.confidence:.0%} interval]", *(each.auroc for each in judged.values()))
     for key, title in _SUMMARY.items():
         table.add_row(title, *(_shown(each.summary[key], 4) for each in judged.values()))
+    return table
+
+
+def _list_of_runs(judged: Mapping[str, Judgement], protocol: Protocol) -> Table:
+    keys = {"validation_auroc": "val.", "average_precision": "AP", "fmax": "Fmax", "ece": "ECE"}
+    table = Table("run", f"AUROC [{protocol.confidence:.0%} interval]", *keys.values(), title=_TITLE, box=SIMPLE)
+    table.columns[0].overflow = "fold"
+    table.columns[1].no_wrap = True
+    for name, each in judged.items():
+        table.add_row(name, each.auroc, *(_shown(each.summary[key], 3) for key in keys))
     return table
 
 

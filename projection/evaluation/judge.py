@@ -117,6 +117,7 @@ def judge(validation: Predictions, test: Predictions, protocol: Protocol, patien
     }
     resampled, notes = _resampled(test, protocol, patients)
     summary = _summary(columns, resampled, protocol.confidence)
+    summary["validation_auroc"] = float(auroc(validation.scores, validation.labels).nanmean())
     summary["fmax"] = float(fmax(test.scores, test.labels))
     summary |= _challenge_scores(validation, test) | _calibration(validation, test)
     names = test.class_names

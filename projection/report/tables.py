@@ -15,6 +15,7 @@ from projection.evaluation.subgroups import Subgroup
 from projection.report.matrices import Mistake
 
 SUMMARY = {
+    "validation_auroc": "AUROC of the validation records",
     "average_precision": "average precision",
     "fmax": "Fmax (best record-centred F1 over all thresholds)",
     "f2": "F2, votes shared by a record's statements",

@@ -38,6 +38,7 @@ def test_a_run_is_judged_by_what_fit_stored(run: Run, tiny: list[str], capsys: p
     found = json.loads((folder / "evaluation.json").read_text())
     reported = json.loads((folder / "results.json").read_text())
     assert found["summary"]["auroc"] == pytest.approx(reported["test/auroc"], abs=1e-5)
+    assert found["summary"]["validation_auroc"] == pytest.approx(reported["val/auroc"], abs=1e-5)
     assert found["summary"]["average_precision"] == pytest.approx(reported["test/average_precision"], abs=1e-5)
     assert found["summary"]["auroc_low"] <= found["summary"]["auroc_high"]
     assert set(found["classes"]) == {"CD", "HYP", "MI", "NORM", "STTC"}
@@ -72,6 +73,18 @@ def test_several_runs_are_compared_and_joined(tmp_path: Path, capsys: pytest.Cap
     assert "p = 0.010 (paired bootstrap)" in said
     assert "No subgroups, and no check for patients in two splits" in said
     assert (tmp_path / "weak" / "evaluation.json").exists()
+
+
+def test_many_runs_fit_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [tmp_path / name for name in "abcd"]
+    for run in runs:
+        for split, first in (("val", 0), ("test", 1000)):
+            write(run, split, made_up(1.0, seed=ord(run.name), first=first))
+    main(["evaluate", *map(str, runs), "--resamples", "50"])
+    said = capsys.readouterr().out
+    for run in runs:
+        summary = json.loads((run / "evaluation.json").read_text())["summary"]
+        assert f"{summary['auroc']:.4f} [{summary['auroc_low']:.4f}, {summary['auroc_high']:.4f}]" in said
 
 
 def write(run: Path, split: str, predictions: Predictions) -> None:
