@@ -10,7 +10,7 @@ import torch
 
 from projection.errors import ProjectionError
 from projection.evaluation.predictions import Predictions, check_comparable
-from projection.evaluation.protocol import interval
+from projection.evaluation.protocol import Protocol, interval
 from projection.evaluation.run import Run, read_run
 from projection.metrics import auroc, bootstrap_auroc
 
@@ -54,21 +54,6 @@ class Row:
         return statistics.stdev(self.aurocs.values()) if len(self.aurocs) > 1 else nan
 
 
-@dataclass(frozen=True)
-class Bootstrap:
-    """How intervals are made.
-
-    Args:
-        resamples: How many (1 or more).
-        seed: Of the draws.
-        confidence: Of the interval (0 to 1).
-    """
-
-    resamples: int
-    seed: int
-    confidence: float
-
-
 def find_runs(folder: Path) -> dict[tuple[str, str], dict[int, Path]]:
     """Find the cells of a table.
 
@@ -87,7 +72,7 @@ def find_runs(folder: Path) -> dict[tuple[str, str], dict[int, Path]]:
     return found
 
 
-def read_row(task: str, net: str, runs: Mapping[int, Path], bootstrap: Bootstrap) -> tuple[Row | None, list[str]]:
+def read_row(task: str, net: str, runs: Mapping[int, Path], protocol: Protocol) -> tuple[Row | None, list[str]]:
     """Judge the runs of a net on a task.
 
     The interval is that of the seeds' mean: a resample of the test records judges all seeds on the same records, and
@@ -97,7 +82,7 @@ def read_row(task: str, net: str, runs: Mapping[int, Path], bootstrap: Bootstrap
         task: The label set.
         net: The net.
         runs: Folders of finished runs, by seed.
-        bootstrap: How intervals are made.
+        protocol: How intervals are made.
 
     Returns:
         The row, or None if no run can be judged; and what could not be.
@@ -109,7 +94,7 @@ def read_row(task: str, net: str, runs: Mapping[int, Path], bootstrap: Bootstrap
             judged[seed] = _read_run(folder, next(iter(judged.values()), None))
         except ProjectionError as error:
             problems.append(f"{task} {net} {seed}: {error}")
-    return _row(task, net, judged, bootstrap) if judged else None, problems
+    return _row(task, net, judged, protocol) if judged else None, problems
 
 
 def _read_run(folder: Path, first: Run | None) -> Run:
@@ -121,10 +106,10 @@ def _read_run(folder: Path, first: Run | None) -> Run:
     return run
 
 
-def _row(task: str, net: str, runs: Mapping[int, Run], bootstrap: Bootstrap) -> Row:
+def _row(task: str, net: str, runs: Mapping[int, Run], protocol: Protocol) -> Row:
     low, high, note = nan, nan, ""
     try:
-        low, high = _interval([run.test for run in runs.values()], bootstrap)
+        low, high = _interval([run.test for run in runs.values()], protocol)
     except ProjectionError as error:
         note = f"{net} has no interval. {error}"
     first = next(iter(runs.values()))
@@ -138,10 +123,10 @@ def _macro_auroc(test: Predictions) -> float:
     return float(auroc(test.scores, test.labels).nanmean())
 
 
-def _interval(tests: Sequence[Predictions], bootstrap: Bootstrap) -> tuple[float, float]:
+def _interval(tests: Sequence[Predictions], protocol: Protocol) -> tuple[float, float]:
     # equal labels and an equal seed draw equal resamples
-    each = [bootstrap_auroc(test.scores, test.labels, bootstrap.resamples, bootstrap.seed) for test in tests]
-    return interval(torch.stack(each).mean(dim=0), bootstrap.confidence)
+    each = [bootstrap_auroc(test.scores, test.labels, protocol.resamples, protocol.seed) for test in tests]
+    return interval(torch.stack(each).mean(dim=0), protocol.confidence)
 
 
 def _data(run: Run) -> tuple[str, str]:

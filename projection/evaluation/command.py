@@ -1,6 +1,5 @@
 """The command `evaluate`."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from math import isfinite
@@ -11,8 +10,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from projection.errors import ProjectionError
-from projection.evaluation.judge import Judgement, compare, judge_run
+from projection.evaluation.judge import Judgement, comparison, judge_run
 from projection.evaluation.predictions import mean_of
 from projection.evaluation.protocol import Protocol
 from projection.evaluation.run import Run, read_run
@@ -87,8 +85,6 @@ def evaluate(
         ProjectionError: If a run has no predictions, was tested on what it learned from, or runs do not belong
             together.
     """
-    if resamples < 1 or not 0 < confidence < 1 or not 0 < sensitivity <= 1:
-        raise ProjectionError("resamples is 1 or more, confidence and sensitivity are between 0 and 1.")
     protocol = Protocol(criterion, sensitivity, resamples, seed, confidence, by_patient)
     models = {str(run): read_run(run) for run in runs}
     if ensemble:
@@ -97,7 +93,11 @@ def evaluate(
     for run in runs:
         content = {"protocol": asdict(protocol), **judged[str(run)].as_json()}
         write_json(run / "evaluation.json", _finite(content))
-    _print(models, judged, protocol)
+    _print(judged, protocol)
+    for line in comparison([models[str(run)] for run in runs], [judged[str(run)] for run in runs]):
+        print(line)
+    for note in sorted({note for each in judged.values() for note in each.notes}):
+        print(note)
 
 
 def joined(runs: Sequence[Run]) -> Run:
@@ -119,7 +119,7 @@ def joined(runs: Sequence[Run]) -> Run:
     )
 
 
-def _print(models: Mapping[str, Run], judged: Mapping[str, Judgement], protocol: Protocol) -> None:
+def _print(judged: Mapping[str, Judgement], protocol: Protocol) -> None:
     console = Console()
     console.print(_summary_table(judged, protocol))
     if len(judged) == 1:
@@ -127,8 +127,6 @@ def _print(models: Mapping[str, Run], judged: Mapping[str, Judgement], protocol:
         console.print(_class_table(judgement))
         if judgement.subgroups:
             console.print(_subgroup_table(judgement, protocol))
-    for line in (*_comparison(models, judged), *sorted({note for each in judged.values() for note in each.notes})):
-        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _summary_table(judged: Mapping[str, Judgement], protocol: Protocol) -> Table:
@@ -176,22 +174,6 @@ def _subgroup_table(judgement: Judgement, protocol: Protocol) -> Table:
             attribute, each.group, f"{each.records:,}", *(values if each.classes else ("", "too few", "", ""))
         )
     return table
-
-
-def _comparison(models: Mapping[str, Run], judged: Mapping[str, Judgement]) -> Sequence[str]:
-    single = [name for name in judged if name != "ensemble"]
-    if len(single) < 2:
-        return []
-    values = [judged[name].summary["auroc"] for name in single]
-    lines = [f"AUROC of {len(single)} runs: {statistics.mean(values):.4f} (s.d. {statistics.stdev(values):.4f})"]
-    if len(single) == 2:
-        one, other = single
-        found = compare(models[one].test, models[other].test, (judged[one], judged[other]))
-        lines.append(
-            f"Difference {found['difference']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}], p = {found['p']:.3f} "
-            "(paired bootstrap)"
-        )
-    return lines
 
 
 def _finite(value: object) -> Any:

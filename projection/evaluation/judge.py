@@ -1,6 +1,7 @@
 """From predictions to numbers: thresholds and temperature come from fold 9, everything else from fold 10."""
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 from typing import Any
@@ -144,6 +145,29 @@ def compare(one: Predictions, other: Predictions, judged: tuple[Judgement, Judge
     # no resample at all on one side says less than one in their number
     p = float("nan") if differences.isnan().any() else min(1.0, 2 * max(tail, 1 / len(differences)))
     return {"difference": observed, "low": low, "high": high, "p": p}
+
+
+def comparison(runs: Sequence[Run], judged: Sequence[Judgement]) -> list[str]:
+    """Say in words how runs differ.
+
+    Args:
+        runs: The runs.
+        judged: Their judgements, in the same order.
+
+    Returns:
+        A line of mean and spread, and of two runs their difference; none for a single run.
+    """
+    if len(runs) < 2:
+        return []
+    values = [each.summary["auroc"] for each in judged]
+    lines = [f"AUROC of {len(runs)} runs: {statistics.mean(values):.4f} (s.d. {statistics.stdev(values):.4f})"]
+    if len(runs) == 2:
+        found = compare(runs[0].test, runs[1].test, (judged[0], judged[1]))
+        lines.append(
+            f"Difference {found['difference']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}], p = {found['p']:.3f} "
+            "(first minus second run, paired bootstrap, 95% interval)"
+        )
+    return lines
 
 
 def _resampled(test: Predictions, protocol: Protocol, patients: Tensor | None) -> tuple[Tensor, list[str]]:

@@ -94,7 +94,7 @@ def open_data(run: Run) -> DataSet:
     """
     given = run.data_arguments().get("path")
     facts = run.provenance.get("data") or {}
-    if given is None or "signals_sha256" not in facts:
+    if given is None or "signals_sha256" not in facts or not {"task", "train_folds"} <= run.data_arguments().keys():
         raise ProjectionError(f"{run.folder} does not name data in this project's format.")
     named = [Path(path) for path in (given if isinstance(given, list) else [given])]
     recorded = [Path(path) for path in str(facts["path"]).split(", ")]

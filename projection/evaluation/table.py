@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from projection.errors import ProjectionError
-from projection.evaluation.cells import Bootstrap, Row, find_runs, read_row
+from projection.evaluation.cells import Row, find_runs, read_row
 from projection.evaluation.layout import as_csv, as_markdown, beside_published
+from projection.evaluation.protocol import Protocol
 from projection.run_folder import is_finished
 
 Runs = Mapping[tuple[str, str], Mapping[int, Path]]
@@ -42,11 +43,10 @@ def table(
     Raises:
         ProjectionError: If there is no run that has finished, or some of them cannot be judged; the others are.
     """
-    if resamples < 1 or not 0 < confidence < 1:
-        raise ProjectionError("resamples is 1 or more, confidence is between 0 and 1.")
+    protocol = Protocol(resamples=resamples, seed=seed, confidence=confidence)
     chosen = _chosen(find_runs(folder), tasks, nets, seeds)
     finished = {key: {each: run for each, run in runs.items() if is_finished(run)} for key, runs in chosen.items()}
-    rows, problems = _read(finished, Bootstrap(resamples, seed, confidence))
+    rows, problems = _read(finished, protocol)
     if not rows:
         place = folder / "<task>" / "<net>" / "<seed>"
         raise ProjectionError("\n".join([f"There is no finished run {place} to make a table of.", *problems]))
@@ -76,10 +76,10 @@ def _chosen(found: Runs, tasks: list[str] | None, nets: list[str] | None, seeds:
     }
 
 
-def _read(finished: Runs, bootstrap: Bootstrap) -> tuple[Sequence[Row], Sequence[str]]:
+def _read(finished: Runs, protocol: Protocol) -> tuple[Sequence[Row], Sequence[str]]:
     rows, problems = [], []
     for (task, net), runs in finished.items():
-        row, found = read_row(task, net, runs, bootstrap)
+        row, found = read_row(task, net, runs, protocol)
         rows += [row] if row else []
         problems += found
     return rows, problems

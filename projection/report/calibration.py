@@ -4,10 +4,8 @@ import torch
 from torch import Tensor
 
 from projection.evaluation.predictions import Predictions
-from projection.evaluation.protocol import Protocol
 from projection.metrics import reliability
 from projection.metrics.calibration import logit
-from projection.report.curves import draw_resamples
 from projection.report.svg import UNIT, Axis, Chart
 from projection.report.tables import Table, shown
 
@@ -39,26 +37,21 @@ def reliability_chart(title: str, probabilities: Tensor, labels: Tensor, counts:
     return chart
 
 
-def reliability_charts(
-    test: Predictions, temperature: float, protocol: Protocol, patients: Tensor | None
-) -> list[Chart]:
+def reliability_charts(test: Predictions, temperature: float, counts: Tensor, confidence: float) -> list[Chart]:
     """Draw a model's reliability before and after its logits are divided by the temperature.
 
     Args:
         test: Test predictions.
         temperature: Fitted on validation predictions.
-        protocol: Resamples, seed and confidence of the intervals.
-        patients: Whose each record is, to draw patients; None draws records.
+        counts: How often each resample holds each record, `(records, resamples)`.
+        confidence: Of the intervals (0 to 1).
 
     Returns:
         Both charts.
     """
-    counts = draw_resamples(test, protocol, patients)
     cooled = (logit(test.scores) / temperature).sigmoid()
     versions = {"Reliability as predicted": test.scores, f"Reliability at temperature {temperature:.4f}": cooled}
-    return [
-        reliability_chart(title, scores, test.labels, counts, protocol.confidence) for title, scores in versions.items()
-    ]
+    return [reliability_chart(title, scores, test.labels, counts, confidence) for title, scores in versions.items()]
 
 
 def reliability_table(test: Predictions, temperature: float) -> Table:

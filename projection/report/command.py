@@ -51,12 +51,10 @@ def report(
     Raises:
         ProjectionError: If a folder is no run, runs do not belong together, or the page cannot be written.
     """
-    if resamples < 1 or not 0 < confidence < 1 or not 0 < sensitivity <= 1 or cases < 0:
-        raise ProjectionError(
-            "resamples is 1 or more, confidence and sensitivity are between 0 and 1, and cases is 0 or more."
-        )
-    check_output(output)
+    if cases < 0:
+        raise ProjectionError(f"cases is 0 or more, found {cases}.")
     protocol = Protocol(criterion, sensitivity, resamples, seed, confidence, by_patient)
+    check_output(output)
     content = _results(runs, Options(protocol, cases, classes, attribution))
     write_page(output, {**about_runs(runs), **content})
     print(f"Report: {output.resolve()} ({output.stat().st_size / 1e6:.1f} MB)")

@@ -118,22 +118,21 @@ def draw_resamples(test: Predictions, protocol: Protocol, patients: Tensor | Non
         return torch.ones(len(positive), 1)
 
 
-def class_curves(test: Predictions, protocol: Protocol, patients: Tensor | None) -> dict[str, Curves]:
-    """Compute the curves of every class that has both outcomes, with the resamples of the AUROC's interval.
+def class_curves(test: Predictions, counts: Tensor, confidence: float) -> dict[str, Curves]:
+    """Compute the curves of every class that has both outcomes.
 
     Args:
         test: Test predictions.
-        protocol: Resamples, seed and confidence of the bands.
-        patients: Whose each record is, to draw patients; None draws records.
+        counts: How often each resample holds each record, `(records, resamples)`.
+        confidence: Of the bands (0 to 1).
 
     Returns:
         The curves by class name.
     """
     positive = test.labels > 0
     defined = positive.any(dim=0) & ~positive.all(dim=0)
-    counts = draw_resamples(test, protocol, patients)
     return {
-        name: _curves(test.scores[:, i], positive[:, i], counts, protocol.confidence)
+        name: _curves(test.scores[:, i], positive[:, i], counts, confidence)
         for i, name in enumerate(test.class_names)
         if defined[i]
     }

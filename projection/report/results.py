@@ -11,20 +11,19 @@ from torch import Tensor
 
 from projection.data.splits import DataSet
 from projection.errors import ProjectionError
-from projection.evaluation.judge import Judgement
+from projection.evaluation.judge import Judgement, comparison
 from projection.evaluation.protocol import Protocol
 from projection.evaluation.run import Run, columns, open_data
 from projection.report.attribution import Model
 from projection.report.calibration import reliability_charts, reliability_table
 from projection.report.cases import MEANINGS, choose_cases, show_cases
-from projection.report.curves import class_curves, precision_recall_chart, roc_chart
+from projection.report.curves import class_curves, draw_resamples, precision_recall_chart, roc_chart
 from projection.report.ecg import paper
 from projection.report.forest import forest_plot
 from projection.report.matrices import MOST_CLASSES, co_occurrence, confusion_matrix, matrix_figure, mistakes
 from projection.report.tables import (
     auroc_table,
     class_table,
-    comparison,
     mistake_table,
     subgroup_table,
     summary_table,
@@ -81,6 +80,7 @@ def results_of(runs: Sequence[Run], judged: Mapping[str, Judgement], options: Op
     first, judgement = runs[0], next(iter(judged.values()))
     source, why = _source(first)
     patients = _patients(source) if options.protocol.by_patient else None
+    counts = draw_resamples(first.test, options.protocol, patients)
     return {
         "protocol": options.protocol,
         "records": len(first.test.ids),
@@ -91,11 +91,11 @@ def results_of(runs: Sequence[Run], judged: Mapping[str, Judgement], options: Op
         "meanings": {name: MEANINGS[name] for name in judgement.classes if name in MEANINGS},
         "notes": sorted({note for each in judged.values() for note in each.notes}),
         "summary": summary_table(judged, options.protocol),
-        "comparison": comparison(runs, judged),
+        "comparison": comparison(runs, list(judged.values())),
         "auroc": auroc_table(judged) if len(runs) > 1 else None,
         "by_class": {name: class_table(each) for name, each in judged.items()},
-        **_curves(runs, options.protocol, patients),
-        "reliability": _reliability(runs, judged, options.protocol, patients),
+        **_curves(runs, counts, options.protocol.confidence),
+        "reliability": _reliability(runs, judged, counts, options.protocol.confidence),
         **_matrices(first, judgement),
         "subgroups": _subgroups(judged, options.protocol),
         **_cases(first, judgement, options, source, why),
@@ -121,8 +121,8 @@ def _frequent(run: Run, most: int) -> list[str]:
     return [name for place, name in enumerate(run.test.class_names) if place in kept]
 
 
-def _curves(runs: Sequence[Run], protocol: Protocol, patients: Tensor | None) -> dict[str, Any]:
-    curves = [class_curves(run.test, protocol, patients) for run in runs]
+def _curves(runs: Sequence[Run], counts: Tensor, confidence: float) -> dict[str, Any]:
+    curves = [class_curves(run.test, counts, confidence) for run in runs]
     in_sight, panels = _frequent(runs[0], _CURVES), []
     for name in curves[0]:
         positives = int(runs[0].test.labels[:, runs[0].test.class_names.index(name)].sum())
@@ -143,12 +143,12 @@ def _curves(runs: Sequence[Run], protocol: Protocol, patients: Tensor | None) ->
 
 
 def _reliability(
-    runs: Sequence[Run], judged: Mapping[str, Judgement], protocol: Protocol, patients: Tensor | None
+    runs: Sequence[Run], judged: Mapping[str, Judgement], counts: Tensor, confidence: float
 ) -> dict[str, Any]:
     shown = {}
     for run, (name, judgement) in zip(runs, judged.items(), strict=True):
         temperature = judgement.summary["temperature"]
-        charts = [chart.svg() for chart in reliability_charts(run.test, temperature, protocol, patients)]
+        charts = [chart.svg() for chart in reliability_charts(run.test, temperature, counts, confidence)]
         shown[name] = {"charts": charts, "table": reliability_table(run.test, temperature)}
     return shown
 

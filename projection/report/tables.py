@@ -1,6 +1,5 @@
 """The report's tables: the numbers of `evaluate`, to the same decimals."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -8,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from projection.evaluation.judge import Judgement, compare
+from projection.evaluation.judge import Judgement
 from projection.evaluation.protocol import Protocol
-from projection.evaluation.run import Run
 from projection.evaluation.subgroups import Subgroup
 from projection.report.matrices import Mistake
 
@@ -124,30 +122,6 @@ def auroc_table(judged: Mapping[str, Judgement]) -> Table:
         spread = (float(np.mean(values)), float(np.std(values, ddof=1)))
         rows.append([name, f"{row['positives']:.0f}", *(shown(value, 3) for value in (*values, *spread))])
     return Table("AUROC of each class", ["class", "records with it", *judged, "mean", "s.d."], rows)
-
-
-def comparison(runs: Sequence[Run], judged: Mapping[str, Judgement]) -> list[str]:
-    """Say how runs differ, as `evaluate` does.
-
-    Args:
-        runs: The runs.
-        judged: Their judgements, in the same order.
-
-    Returns:
-        Lines of text; none for a single run.
-    """
-    if len(runs) < 2:
-        return []
-    each = list(judged.values())
-    values = [one.summary["auroc"] for one in each]
-    lines = [f"AUROC of {len(runs)} runs: {statistics.mean(values):.4f} (s.d. {statistics.stdev(values):.4f})"]
-    if len(runs) == 2:
-        found = compare(runs[0].test, runs[1].test, (each[0], each[1]))
-        lines.append(
-            f"Difference {found['difference']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}], p = {found['p']:.3f} "
-            "(first minus second run, paired bootstrap, 95% interval)"
-        )
-    return lines
 
 
 def subgroup_table(groups: Sequence[Subgroup], protocol: Protocol) -> Table:

@@ -55,13 +55,13 @@ download_newer() {
 build_apptainer() {
     local target=$1 file libraries=$1/glibc/usr/lib/x86_64-linux-gnu system=/usr/lib/x86_64-linux-gnu:/lib/x86_64-linux-gnu
     download_newer "$target"
-    dpkg-deb -x "$target"/apptainer*.deb "$target/root"
+    dpkg-deb -x "$target"/apptainer*.deb "$target/files"
     dpkg-deb -x "$target"/libc6*.deb "$target/glibc"
     for file in bin/apptainer lib/x86_64-linux-gnu/apptainer/bin/starter; do
         patchelf --force-rpath --set-interpreter "$final/glibc/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" \
-            --set-rpath "${libraries/$target/$final}:$system" "$target/root/usr/$file"
+            --set-rpath "${libraries/$target/$final}:$system" "$target/files/usr/$file"
     done
-    arrange_apptainer "$target/root"
+    arrange_apptainer "$target/files"
     rm -rf "$target"/*.deb "$target/lists" "$target/cache"
 }
 
@@ -76,13 +76,13 @@ arrange_apptainer() {
 
 install_apptainer() {
     final=$engines/apptainer
-    if [[ ! -d $final ]]; then
-        rm -rf "$final.partial" && mkdir -p "$final.partial"
+    if [[ ! -d $final/files ]]; then
+        rm -rf "$final" "$final.partial" && mkdir -p "$final.partial"
         build_apptainer "$final.partial" && mv "$final.partial" "$final"
     fi
     mkdir -p "$engines/bin"
-    ln -sfn "$final/root/usr/bin/apptainer" "$engines/bin/apptainer"
-    ln -sfn "$final/root/usr/bin/apptainer" "$engines/bin/singularity"
+    ln -sfn "$final/files/usr/bin/apptainer" "$engines/bin/apptainer"
+    ln -sfn "$final/files/usr/bin/apptainer" "$engines/bin/singularity"
     "$engines/bin/apptainer" --version >/dev/null
 }
 

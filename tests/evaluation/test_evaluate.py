@@ -70,7 +70,7 @@ def test_several_runs_are_compared_and_joined(tmp_path: Path, capsys: pytest.Cap
     said = capsys.readouterr().out
     assert "ensemble" in said
     assert "AUROC of 2 runs: " in said
-    assert "p = 0.010 (paired bootstrap)" in said
+    assert "p = 0.010 (first minus second run, paired bootstrap, 95% interval)" in said
     assert "No subgroups, and no check for patients in two splits" in said
     assert (tmp_path / "weak" / "evaluation.json").exists()
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from projection.data.statements import LEADS
 from projection.evaluation.judge import judge
 from projection.evaluation.protocol import Protocol
-from projection.report.curves import GRID, class_curves, cumulated, precision_recall_points, roc_points
+from projection.report.curves import GRID, class_curves, cumulated, draw_resamples, precision_recall_points, roc_points
 from projection.report.ecg import MM, draw_ecg, layout, smoothed
 from projection.report.learning import learning_curves, read_metrics
 from projection.report.matrices import co_occurrence, confusion_matrix, mistakes
@@ -54,7 +54,8 @@ def test_bands_hold_the_curve_and_narrow_with_more_records() -> None:
     protocol = Protocol("youden", 0.9, 200, 0, 0.95)
     widths = []
     for records in (200, 3200):
-        curve = class_curves(made_up(1.0, records=records), protocol, None)["A"].roc
+        test = made_up(1.0, records=records)
+        curve = class_curves(test, draw_resamples(test, protocol, None), 0.95)["A"].roc
         at_grid = np.interp(GRID.numpy(), curve.x, curve.y)
         inside = (curve.low.numpy() <= at_grid + 1e-9) & (at_grid - 1e-9 <= curve.high.numpy())
         assert inside.mean() > 0.95
@@ -87,7 +88,7 @@ def test_classes_without_positives_are_undefined_and_shown_so() -> None:
     test.labels[:, 1] = 0
     judged = judge(test, test, Protocol("youden", 0.9, 5, 0, 0.95))
     assert auroc_table({"one": judged, "other": judged}).rows[1] == ["B", "0", "-", "-", "-", "-"]
-    assert set(class_curves(test, Protocol("youden", 0.9, 5, 0, 0.95), None)) == {"A", "C"}
+    assert set(class_curves(test, torch.ones(len(test.ids), 1), 0.95)) == {"A", "C"}
 
 
 def points(data: str) -> np.ndarray:
