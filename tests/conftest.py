@@ -1,6 +1,6 @@
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,27 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
+# what launchers, clusters and shells set
+SURROUNDINGS = ("PROJECTION_", "SLURM_", "TORCHELASTIC_", "TRAINING_JOB_NAME", "SM_", "WANDB_", "PL_")
+
+
 @pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    # the tests run in as many processes as there are cores
-    torch.set_num_threads(1)
+def _same_everywhere() -> Iterator[None]:
+    """Make tests alike on a desk, within a job of a cluster and in a narrow terminal."""
+    torch.set_num_threads(1)  # the tests run in as many processes as there are cores
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith(SURROUNDINGS):
+                patch.delenv(name)
+        patch.setenv("COLUMNS", "100")
+        patch.setenv("WANDB_MODE", "offline")
+        patch.setenv("WANDB_SILENT", "true")
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _same_in_any_order() -> None:
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
@@ -60,12 +77,10 @@ Run = Callable[..., Path]
 
 
 @pytest.fixture
-def run(tmp_path: Path, corpus_file: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a trainer command in an empty directory, on the synthetic corpus with a tiny network; give its run folder."""
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a trainer command in an empty directory; give its run folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["projection"])
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
 
     def run_command(command: str, *args: str) -> Path:
         before = set(tmp_path.rglob("config.yaml"))
@@ -76,7 +91,17 @@ def run(tmp_path: Path, corpus_file: Path, monkeypatch: pytest.MonkeyPatch) -> R
     return run_command
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def fitted(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the tiny demo on the superdiagnostic classes, for tests that leave it as it is."""
+    folder = tmp_path_factory.mktemp("fitted") / "runs" / "demo" / "1"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["projection"])
+        main(["fit", *tiny, "--data.task", "superdiagnostic", "--trainer.default_root_dir", str(folder)])
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny(corpus_file: Path) -> list[str]:
     """Arguments that make the demo experiment tiny."""
     config = ["--config", str(ROOT / "configs" / "demo.yaml"), "--data.path", str(corpus_file)]

@@ -1,0 +1,18 @@
+"""What a test wants to know of a run folder."""
+
+import json
+from pathlib import Path
+
+import torch
+
+
+def results(folder: Path) -> dict[str, float]:
+    """Read the table at the end of a run."""
+    found: dict[str, float] = json.loads((folder / "results.json").read_text())
+    return found
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """Read the weights and buffers that a checkpoint holds."""
+    found: dict[str, torch.Tensor] = torch.load(checkpoint, weights_only=True)["state_dict"]
+    return found
