@@ -57,12 +57,24 @@ table: $(VENV)/.installed ## Train what is missing of $TASKS x $NETS x $SEEDS, h
 .PHONY: data
 data: $(CONFIG) $(VENV)/.installed $(DATA) ## Make the data file of configs/$EXP.yaml
 
-.PHONY: test
-test: $(VENV)/.installed-dev ## Run all checks: ruff, mypy, pytest
+.PHONY: test check lint
+test: lint ## Run all checks: ruff, mypy, all tests
+	launchers/with_args.sh $(BIN)/pytest $(BY_FILE)
+
+check: lint ## Run what takes no more than two minutes of them: no engines, no long trainings
+	launchers/with_args.sh $(BIN)/pytest $(BY_FILE) -m 'not slow'
+
+# in two processes, each file in one of them, where its fixtures are made once
+BY_FILE := -n 2 --dist loadfile
+
+lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	launchers/with_args.sh $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: mutate
+mutate: $(VENV)/.installed-dev ## Break the code in many small ways, to see which the tests notice; goes on where it was interrupted
+	launchers/with_args.sh $(BIN)/python -m tests.mutation
 
 .PHONY: benchmark
 benchmark: $(VENV)/.installed-dev data/benchmark_100hz data/benchmark_500hz ## Measure speed against its targets: runs/benchmarks/loading.{md,json}
