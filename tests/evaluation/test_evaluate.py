@@ -15,18 +15,9 @@ from projection.evaluation.judge import compare, judge
 from projection.evaluation.predictions import Predictions, mean_of, read_predictions
 from projection.evaluation.protocol import Protocol
 from tests.conftest import Run
+from tests.evaluation.made_up import made_up, write
 
 PROTOCOL = Protocol("youden", 0.9, 200, 0, 0.95)
-
-
-def made_up(skill: float, records: int = 400, seed: int = 0, first: int = 0) -> Predictions:
-    """Predictions of records whose labels do not depend on skill."""
-    generator = torch.Generator().manual_seed(1)
-    labels = (torch.rand(records, 3, generator=generator) < 0.3).to(torch.uint8)
-    noise = torch.randn(records, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return Predictions(
-        torch.arange(first, first + records), (skill * labels + noise).sigmoid(), labels, ("A", "B", "C")
-    )
 
 
 def test_a_run_is_judged_by_what_fit_stored(run: Run, tiny: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,14 +76,6 @@ def test_many_runs_fit_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[
     for run in runs:
         summary = json.loads((run / "evaluation.json").read_text())["summary"]
         assert f"{summary['auroc']:.4f} [{summary['auroc_low']:.4f}, {summary['auroc_high']:.4f}]" in said
-
-
-def write(run: Path, split: str, predictions: Predictions) -> None:
-    table = pd.DataFrame(predictions.scores.numpy(), columns=list(predictions.class_names))
-    table.insert(0, "ecg_id", predictions.ids.numpy())
-    labels = pd.DataFrame(predictions.labels.numpy(), columns=[f"label_{name}" for name in predictions.class_names])
-    (run / "predictions").mkdir(parents=True, exist_ok=True)
-    table.join(labels).to_csv(run / "predictions" / f"{split}.csv", index=False)
 
 
 def test_a_model_does_not_differ_from_itself() -> None:

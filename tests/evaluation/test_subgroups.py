@@ -17,7 +17,7 @@ from projection.evaluation.subgroups import FEWEST, divide, subgroups
 from projection.metrics import bootstrap_auroc
 from projection.metrics.bootstrap import draw_counts
 from tests.conftest import Run
-from tests.evaluation.test_evaluate import made_up
+from tests.evaluation.made_up import made_up
 
 RECORDS = {
     "sex": np.array([0.0, 1.0, np.nan, 0.0]),

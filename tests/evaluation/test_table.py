@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from projection.__main__ import main
 from projection.evaluation.published import TEST_RECORDS, Published, read_published, verdict
 from projection.metrics import auroc, bootstrap_auroc
-from tests.evaluation.test_evaluate import made_up, write
+from tests.evaluation.made_up import made_up, write
 
 CONFIG = "trainer: {max_epochs: 50}\n"
 

@@ -20,7 +20,7 @@ from projection.report.learning import learning_curves, read_metrics
 from projection.report.matrices import co_occurrence, confusion_matrix, mistakes
 from projection.report.svg import Axis, Chart, path, ticks
 from projection.report.tables import auroc_table
-from tests.evaluation.test_evaluate import made_up
+from tests.evaluation.made_up import made_up
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.35, 0.6, 0.9]), st.booleans()), min_size=2, max_size=40))

@@ -13,7 +13,7 @@ import yaml
 from projection.__main__ import main
 from projection.report.about import names_of
 from projection.report.tables import CLASSES, SUMMARY
-from tests.evaluation.test_evaluate import made_up, write
+from tests.evaluation.made_up import made_up, write
 from tests.report.conftest import Report, Tables
 
 SECTIONS = ("results", "learning", "curves", "calibration", "confusion", "subgroups", "records", "configuration")
