@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from projection.errors import ProjectionError
 
 _LABEL = "label_"
+_WRITERS = {"val": "validate", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -41,20 +43,26 @@ def read_predictions(run: Path, split: str) -> Predictions:
         The predictions.
 
     Raises:
-        ProjectionError: If there is no such table, or it is not one of predictions and labels.
+        ProjectionError: If there is no such table, a column is missing, or it holds what no prediction or label is.
     """
-    table = _read_table(run, split)
-    names = tuple(column.removeprefix(_LABEL) for column in table.columns if column.startswith(_LABEL))
-    wanted = ["ecg_id", *names, *(_LABEL + name for name in names)]
-    if not names or not set(wanted) <= set(table.columns):
-        raise ProjectionError(
-            f"The predictions of {run} ({split}) lack labels: only those of tests and validations do."
-        )
-    values = {name: torch.tensor(table[columns].to_numpy()) for name, columns in _columns(names).items()}
-    if values["scores"].isnan().any():
-        raise ProjectionError(f"The predictions of {run} ({split}) hold NaN: the model has diverged.")
-    ids = torch.tensor(table["ecg_id"].to_numpy())
-    return Predictions(ids, values["scores"].double(), values["labels"].to(torch.uint8), names)
+    path, table = _read_table(run, split)
+    names = _class_names(path, list(table.columns))
+    try:
+        ids = torch.tensor(table["ecg_id"].to_numpy(np.int64))
+        scores = torch.tensor(table[list(names)].to_numpy(np.float64))
+        labels = torch.tensor(table[[_LABEL + name for name in names]].to_numpy(np.float64))
+    except ValueError as error:
+        raise ProjectionError(f"{path} is damaged: {error}") from error
+    for problem, found in (
+        ("is empty", len(ids) == 0),
+        ("holds NaN: the model has diverged", scores.isnan().any()),
+        ("holds numbers beyond 0 and 1: steps are to return probabilities", ((scores < 0) | (scores > 1)).any()),
+        ("is damaged: it holds labels other than 0 and 1", ((labels != 0) & (labels != 1)).any()),
+        ("is damaged: it holds a record more than once", table["ecg_id"].duplicated().any()),
+    ):
+        if found:
+            raise ProjectionError(f"{path} {problem}.")
+    return Predictions(ids, scores, labels.to(torch.uint8), names)
 
 
 def mean_of(runs: Sequence[Predictions]) -> Predictions:
@@ -99,14 +107,30 @@ def check_comparable(one: Predictions, other: Predictions) -> None:
         )
 
 
-def _columns(names: Sequence[str]) -> dict[str, list[str]]:
-    return {"scores": list(names), "labels": [_LABEL + name for name in names]}
+def _class_names(path: Path, columns: Sequence[str]) -> tuple[str, ...]:
+    """Find the classes: every column but ecg_id is one's probabilities or labels, and each class has both."""
+    names = [column for column in columns if column != "ecg_id" and not column.startswith(_LABEL)]
+    named = [column.removeprefix(_LABEL) for column in columns if column.startswith(_LABEL)]
+    if not named:
+        raise ProjectionError(f"{path} lacks labels: only the predictions of validations and tests have them.")
+    lost = [name for name in named if name not in names] + [_LABEL + name for name in names if name not in named]
+    if lost or "ecg_id" not in columns:
+        raise ProjectionError(
+            f"{path} lacks the column {', '.join(lost or ['ecg_id'])}: every class has its probabilities in the column "
+            "of its name, and its labels in another, which begins with label_. Bring the file back; "
+            f"`python -m projection {_WRITERS[path.stem]} --config {path.parents[1]}/config.yaml --ckpt_path best` "
+            "writes it again, in a folder beside."
+        )
+    return tuple(names)
 
 
-def _read_table(run: Path, split: str) -> pd.DataFrame:
+def _read_table(run: Path, split: str) -> tuple[Path, pd.DataFrame]:
     for suffix, read in ((".csv", pd.read_csv), (".parquet", pd.read_parquet)):
         path = run / "predictions" / f"{split}{suffix}"
         if path.exists():
-            return read(path)
+            try:
+                return path, read(path)
+            except ValueError as error:
+                raise ProjectionError(f"{path} is damaged: {error}") from error
     how = "`python -m projection fit` writes them" if (run / "config.yaml").exists() else "it is no run folder"
     raise ProjectionError(f"There are no predictions/{split}.csv in {run}: {how}.")

@@ -1,7 +1,7 @@
 """A finished run, and the records it was judged on."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,11 +50,22 @@ def read_run(folder: Path) -> Run:
         The run.
 
     Raises:
-        ProjectionError: If it has no predictions of validation and test, or a file is damaged.
+        ProjectionError: If it has no predictions of validation and test, theirs are of different classes, or a file is
+            damaged.
     """
     validation, test = read_predictions(folder, "val"), read_predictions(folder, "test")
+    if validation.class_names != test.class_names:
+        raise ProjectionError(
+            f"The validation and test predictions of {folder} are of different classes, or in different order: "
+            f"{_differing(validation.class_names, test.class_names)}. Bring both files of the same run together."
+        )
     config, provenance = read_settings(folder)
     return Run(folder, config, provenance, validation, test)
+
+
+def _differing(validation: Sequence[str], test: Sequence[str]) -> str:
+    only = [f"{name} in one of them only" for name in sorted({*validation} ^ {*test})]
+    return ", ".join(only) or f"{', '.join(validation)} and {', '.join(test)}"
 
 
 def read_settings(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -4,15 +4,13 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import sklearn.metrics
 import torch
 
 from projection.__main__ import main
-from projection.errors import ProjectionError
 from projection.evaluation.judge import compare, judge
-from projection.evaluation.predictions import Predictions, mean_of, read_predictions
+from projection.evaluation.predictions import Predictions, read_predictions
 from projection.evaluation.protocol import Protocol
 from tests.conftest import Run
 from tests.evaluation.made_up import made_up, write
@@ -94,42 +92,10 @@ def test_a_paired_comparison_sees_more_than_two_intervals() -> None:
     assert compare(one, slightly_better, judged)["high"] < 0
 
 
-def test_the_ensemble_of_equal_runs_is_the_run() -> None:
-    one = made_up(1.0)
-    assert torch.equal(mean_of([one, one]).scores, one.scores)
-
-
-def test_runs_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
-    one, other = made_up(1.0), made_up(1.0, records=300)
-    with pytest.raises(ProjectionError, match=r"different records or labels \(400 and 300 records\)"):
-        mean_of([one, other])
-    renamed = Predictions(one.ids, one.scores, one.labels, ("A", "B", "D"))
-    with pytest.raises(ProjectionError, match="different classes"):
-        mean_of([one, renamed])
-
-
-def test_what_is_no_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"There are no predictions/val.csv in .*: it is no run folder"):
-        main(["evaluate", str(tmp_path)])
-    write(tmp_path, "val", made_up(1.0))
-    table = pd.read_csv(tmp_path / "predictions" / "val.csv")
-    table.drop(columns="label_A").to_csv(tmp_path / "predictions" / "val.csv", index=False)
-    write(tmp_path, "test", made_up(torch.nan))
-    with pytest.raises(SystemExit, match="hold NaN: the model has diverged"):
-        main(["evaluate", str(tmp_path)])
-
-
 @pytest.mark.parametrize("option", [["--resamples", "0"], ["--confidence", "1"], ["--sensitivity", "0"]])
 def test_settings_out_of_range_are_refused(tmp_path: Path, option: list[str]) -> None:
     with pytest.raises(SystemExit, match="resamples is 1 or more"):
         main(["evaluate", str(tmp_path), *option])
-
-
-def test_validation_and_test_must_not_share_records(tmp_path: Path) -> None:
-    for split in ("val", "test"):
-        write(tmp_path, split, made_up(1.0))
-    with pytest.raises(SystemExit, match=r"The validation and test predictions of .* share records"):
-        main(["evaluate", str(tmp_path)])
 
 
 def test_classes_too_rare_for_resampling_cost_the_interval_only(
