@@ -41,14 +41,15 @@ def _threshold(scores: Tensor, true: Tensor, weights: Tensor, criterion: Criteri
     reported, hits = weights[order].cumsum(0), (weights * true)[order].cumsum(0)
     positives, negatives = hits[-1], (weights * ~true).sum()
     if criterion == "youden":
-        value = hits / positives + 1 - (reported - hits) / negatives
+        # times positives and negatives: whole numbers, so that equal ones are equal
+        value = hits * negatives - (reported - hits) * positives
     elif criterion == "f1":
         value = 2 * hits / (reported + positives)
     elif criterion == "g2":
         value = hits / (reported + 2 * (positives - hits))
     else:
-        # the first that is high enough; counts, since shares would be rounded
-        value = -(reported + (hits < sensitivity * positives) * (reported[-1] + 1))
+        # the first that is high enough; 0.55 * 100 is above 55, but 55 / 100 is 0.55
+        value = -(reported + (hits / positives < sensitivity) * (reported[-1] + 1))
     # records of one score are reported together
     last = torch.cat([ordered[1:] != ordered[:-1], torch.ones(1, dtype=torch.bool)])
     return ordered[value.masked_fill(~last, -torch.inf).argmax()]

@@ -15,7 +15,6 @@ from projection.metrics import (
     challenge_weights,
     confusion,
     fit_temperature,
-    fit_thresholds,
     fmax,
     reliability,
 )
@@ -91,39 +90,6 @@ def test_fmax_tries_every_threshold(drawn: tuple[Tensor, Tensor]) -> None:
         if precision + recall:
             best = max(best, float(2 * precision * recall / (precision + recall)))
     close(fmax(scores, labels), np.float64(best))
-
-
-@given(predictions(), st.sampled_from(["youden", "f1", "g2", "sensitivity"]), st.sampled_from([0.5, 0.9, 1.0]))
-def test_no_threshold_does_better_than_the_fitted_one(
-    drawn: tuple[Tensor, Tensor], criterion: str, wanted: float
-) -> None:
-    scores, labels = drawn
-    thresholds = fit_thresholds(scores, labels, criterion, wanted)  # type: ignore[arg-type]
-    fitted = confusion(scores.double() >= thresholds, labels)
-    for position in range(labels.shape[1]):
-        if len(labels[:, position].unique()) < 2:
-            assert thresholds[position] == torch.inf
-            continue
-        for threshold in scores[:, position].unique():
-            other = confusion(scores[:, [position]] >= threshold, labels[:, [position]])
-            if criterion == "youden":
-                gain = other.sensitivity + other.specificity
-                assert gain <= fitted.sensitivity[position] + fitted.specificity[position] + 1e-12
-            elif criterion == "f1":
-                assert other.f_score() <= fitted.f_score()[position] + 1e-12
-            elif criterion == "g2":
-                assert other.g_score() <= fitted.g_score()[position] + 1e-12
-            elif other.sensitivity >= wanted:
-                assert threshold <= thresholds[position] + 1e-12
-                assert fitted.sensitivity[position] >= wanted
-
-
-@given(predictions())
-def test_weights_are_those_of_repeated_records(drawn: tuple[Tensor, Tensor]) -> None:
-    scores, labels = drawn
-    weights = torch.arange(len(labels)) % 3 + 1
-    repeated = fit_thresholds(scores.repeat_interleave(weights, 0), labels.repeat_interleave(weights, 0), "g2")
-    assert torch.equal(fit_thresholds(scores, labels, "g2", weights=weights), repeated)
 
 
 @given(predictions())
