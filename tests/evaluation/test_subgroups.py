@@ -8,14 +8,11 @@ import h5py
 import numpy as np
 import pytest
 import sklearn.metrics
-import torch
 import yaml
 
 from projection.__main__ import main
 from projection.evaluation.protocol import Protocol
 from projection.evaluation.subgroups import FEWEST, divide, subgroups
-from projection.metrics import bootstrap_auroc
-from projection.metrics.bootstrap import draw_counts
 from tests.conftest import Run
 from tests.evaluation.made_up import made_up
 
@@ -57,19 +54,6 @@ def test_a_group_s_auroc_is_that_of_its_records_and_of_the_classes_it_has() -> N
     assert male.auroc == pytest.approx(expected, abs=1e-12)
     assert male.everyone == pytest.approx(sklearn.metrics.roc_auc_score(labels[:, :2], test.scores[:, :2]), abs=1e-12)
     assert male.low < male.auroc < male.high
-
-
-def test_patients_are_drawn_with_all_of_their_records() -> None:
-    labels = torch.rand(300, 2) < 0.4
-    patients = torch.arange(300) // 3
-    counts = draw_counts(labels, 50, 0, patients)
-    assert torch.equal(counts[0::3], counts[1::3])
-    assert torch.equal(counts[0::3], counts[2::3])
-    assert (counts[0::3].sum(dim=0) == 100).all()
-    # three copies of each record say no more than one
-    scores = torch.rand(100, 2)
-    tripled = bootstrap_auroc(scores.repeat_interleave(3, 0), labels[:100].repeat_interleave(3, 0), 500, 0, patients)
-    assert tripled.std() == pytest.approx(float(bootstrap_auroc(scores, labels[:100], 500, 0).std()), rel=1e-9)
 
 
 def test_intervals_by_patient_need_the_data_and_use_them(run: Run, tiny: list[str], tmp_path: Path) -> None:

@@ -1,11 +1,15 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from projection.metrics import MacroAUROC, MacroAveragePrecision, auroc, average_precision
+
+Metric = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 draws = st.tuples(st.integers(0, 2**32 - 1), st.integers(2, 60), st.integers(1, 5), st.integers(0, 3))
 
@@ -17,6 +21,7 @@ def drawn(seed: int, records: int, classes: int, decimals: int) -> tuple[torch.T
     return torch.from_numpy(scores), torch.from_numpy(labels)
 
 
+@settings(max_examples=50)
 @given(draws)
 def test_both_equal_scikit_learn_to_twelve_digits(draw: tuple[int, int, int, int]) -> None:
     scores, labels = drawn(*draw)
@@ -30,6 +35,7 @@ def test_both_equal_scikit_learn_to_twelve_digits(draw: tuple[int, int, int, int
                 assert value == pytest.approx(theirs(truth, scores[:, column].numpy()), abs=1e-12)
 
 
+@settings(max_examples=50)
 @given(draws)
 def test_only_the_order_of_scores_counts(draw: tuple[int, int, int, int]) -> None:
     scores, labels = drawn(*draw)
@@ -39,20 +45,40 @@ def test_only_the_order_of_scores_counts(draw: tuple[int, int, int, int]) -> Non
     torch.testing.assert_close(auroc(-scores, labels), 1 - auroc(scores, labels), equal_nan=True)
 
 
-@pytest.mark.parametrize("metric", [MacroAUROC, MacroAveragePrecision])
-def test_the_macro_average_leaves_out_undefined_classes(metric: type[MacroAUROC] | type[MacroAveragePrecision]) -> None:
+@pytest.mark.parametrize("metric", [auroc, average_precision])
+def test_a_class_with_a_score_that_is_nan_has_no_value_and_the_others_have_theirs(metric: Metric) -> None:
     scores, labels = drawn(1, 40, 3, 2)
-    labels[:, 1] = 0
+    expected = metric(scores, labels)
+    for row in (0, 39):
+        spoilt = scores.clone()
+        spoilt[row, 1] = torch.nan
+        found = metric(spoilt, labels)
+        assert found[1].isnan()
+        assert torch.equal(found[[0, 2]], expected[[0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("metric", "theirs"), [(MacroAUROC, roc_auc_score), (MacroAveragePrecision, average_precision_score)]
+)
+def test_the_macro_average_is_over_an_epoch_and_leaves_out_undefined_classes(
+    metric: type[MacroAUROC] | type[MacroAveragePrecision], theirs: Callable[..., float]
+) -> None:
     whole = metric()
-    for part in range(0, 40, 7):
-        whole.update(scores[part : part + 7], labels[part : part + 7])
-    per_class = whole.per_class(scores.float(), labels)
-    assert whole.compute().item() == pytest.approx((per_class[0] + per_class[2]).item() / 2, abs=1e-12)
+    for seed in (1, 2):
+        scores, labels = drawn(seed, 400, 4, 4)
+        labels[:, 1], labels[:, 2] = 0, 1
+        for part in range(0, 400, 37):
+            whole.update(scores[part : part + 37], labels[part : part + 37])
+        expected = (theirs(labels[:, 0], scores[:, 0]) + theirs(labels[:, 3], scores[:, 3])) / 2
+        assert whole.compute().item() == pytest.approx(expected, abs=1e-12)
+        # each epoch by itself
+        whole.reset()
 
 
-def test_a_score_that_is_nan_makes_the_result_nan() -> None:
+@pytest.mark.parametrize("metric", [MacroAUROC, MacroAveragePrecision])
+def test_a_score_that_is_nan_makes_the_result_nan(metric: type[MacroAUROC] | type[MacroAveragePrecision]) -> None:
     scores, labels = drawn(1, 40, 3, 2)
     scores[5, 0] = torch.nan
-    metric = MacroAUROC()
-    metric.update(scores, labels)
-    assert metric.compute().isnan()
+    diverged = metric()
+    diverged.update(scores, labels)
+    assert diverged.compute().isnan()
