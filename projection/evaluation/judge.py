@@ -37,6 +37,7 @@ class Judgement:
         summary: Numbers over all classes, by name; the AUROC's interval as `auroc_low` and `auroc_high`.
         classes: Numbers of each class, by name.
         bootstrap: The macro AUROC of each resample, for comparisons; NaN where classes are too rare for resampling.
+        confidence: Of the intervals (0 to 1).
         subgroups: The AUROC in parts of the test records; none where the table of records is not at hand.
         notes: What could not be done, and why.
     """
@@ -44,6 +45,7 @@ class Judgement:
     summary: dict[str, float]
     classes: dict[str, dict[str, float]]
     bootstrap: Tensor
+    confidence: float
     subgroups: list[Subgroup] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -123,7 +125,7 @@ def judge(validation: Predictions, test: Predictions, protocol: Protocol, patien
     summary |= _challenge_scores(validation, test) | _calibration(validation, test)
     names = test.class_names
     rows = {name: {key: float(column[i]) for key, column in columns.items()} for i, name in enumerate(names)}
-    return Judgement(summary, rows, resampled, notes=notes)
+    return Judgement(summary, rows, resampled, protocol.confidence, notes=notes)
 
 
 def compare(one: Predictions, other: Predictions, judged: tuple[Judgement, Judgement]) -> dict[str, float]:
@@ -135,11 +137,11 @@ def compare(one: Predictions, other: Predictions, judged: tuple[Judgement, Judge
         judged: Their judgements, by the same protocol.
 
     Returns:
-        The difference in macro AUROC, its interval of 95%, and the two-sided p-value; NaN without resamples.
+        The difference in macro AUROC, its interval, and the two-sided p-value; NaN without resamples.
     """
     check_comparable(one, other)
     differences = judged[0].bootstrap - judged[1].bootstrap
-    low, high = interval(differences, 0.95)
+    low, high = interval(differences, judged[0].confidence)
     tail = min(float((differences <= 0).double().mean()), float((differences >= 0).double().mean()))
     observed = judged[0].summary["auroc"] - judged[1].summary["auroc"]
     # no resample at all on one side says less than one in their number
@@ -165,7 +167,7 @@ def comparison(runs: Sequence[Run], judged: Sequence[Judgement]) -> list[str]:
         found = compare(runs[0].test, runs[1].test, (judged[0], judged[1]))
         lines.append(
             f"Difference {found['difference']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}], p = {found['p']:.3f} "
-            "(first minus second run, paired bootstrap, 95% interval)"
+            f"(first minus second run, paired bootstrap, {judged[0].confidence:.0%} interval)"
         )
     return lines
 
