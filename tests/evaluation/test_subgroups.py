@@ -1,121 +1,129 @@
-"""Subgroups, leaks and the bootstrap by patient."""
+"""Subgroups, against pandas and scikit-learn on the corpus's own table."""
 
 import json
-import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
+import pandas as pd
 import pytest
-import sklearn.metrics
-import yaml
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from projection.__main__ import main
+from projection.evaluation.predictions import Predictions, read_predictions
 from projection.evaluation.protocol import Protocol
-from projection.evaluation.subgroups import FEWEST, divide, subgroups
-from tests.conftest import Run
-from tests.evaluation.made_up import made_up
+from projection.evaluation.subgroups import divide, subgroups
+from tests.evaluation import recomputed
+from tests.evaluation.made_up import made_up, made_up_run
 
-RECORDS = {
-    "sex": np.array([0.0, 1.0, np.nan, 0.0]),
-    "age": np.array([39.9, 40.0, np.nan, 300.0]),
-    "device": np.array(["CS-12   ", "", "AT-6", "CS-12"], object),
-    "static_noise": np.array([" , I-V1,  ", "", " ", ""], object),
-    "burst_noise": np.array(["", "alles", "", ""], object),
-    "validated_by_human": np.array([1, 0, -1, 1], np.int8),
-}
+PROTOCOL = Protocol(resamples=10, seed=3, confidence=0.8)
 
 
-def test_every_record_is_in_one_group_of_each_attribute_but_signal_quality() -> None:
-    divided = divide(RECORDS)
-    for attribute in ("sex", "age", "device", "human-validated"):
-        assert (np.sum(list(divided[attribute].values()), axis=0) == 1).all()
-    assert divided["age"]["40 to 59"].tolist() == [False, True, False, False]
-    assert divided["age"]["80 and over"].tolist() == [False, False, False, True]
-    assert divided["device"]["CS-12"].tolist() == [True, False, False, True]
-    assert divided["signal quality"]["nothing noted"].tolist() == [False, False, True, True]
-    assert divided["signal quality"]["burst noise"].tolist() == [False, True, False, False]
-    assert "height" not in divided
-    assert "age" not in divide({"sex": RECORDS["sex"]})
+def places(members: NDArray[np.bool_]) -> list[int]:
+    return np.flatnonzero(members).tolist()
 
 
-def test_a_group_s_auroc_is_that_of_its_records_and_of_the_classes_it_has() -> None:
+def test_groups_are_what_the_table_says() -> None:
+    records = {
+        "sex": np.array([0.0, 1.0, np.nan, 0.0]),
+        "age": np.array([0, 39.9, 40, 59.9, 60, 79.9, 80, 300, np.nan]),
+        "device": np.array(["CS-12   ", "", "AT-6", "CS-12"], object),
+        "static_noise": np.array([" , I-V1,  ", "", " ", ""], object),
+        "burst_noise": np.array(["", "alles", "", ""], object),
+        "baseline_drift": np.array(["V1", "V1", "", ""], object),
+        "electrodes_problems": np.array(["", "", "", "V6"], object),
+        "validated_by_human": np.array([1, 0, -1, 1], np.int8),
+    }
+    found = {name: {group: places(each) for group, each in groups.items()} for name, groups in divide(records).items()}
+    assert found == {
+        "sex": {"male": [0, 3], "female": [1], "unknown": [2]},
+        "age": {"under 40": [0, 1], "40 to 59": [2, 3], "60 to 79": [4, 5], "80 and over": [6, 7], "unknown": [8]},
+        "device": {"CS-12": [0, 3], "AT-6": [2], "unknown": [1]},
+        "signal quality": {
+            "nothing noted": [2],
+            "static noise": [0],
+            "burst noise": [1],
+            "baseline drift": [0, 1],
+            "electrode problems": [3],
+        },
+        "human-validated": {"yes": [0, 3], "no": [1], "unknown": [2]},
+    }
+    assert divide({"height": np.ones(3)}) == {}
+
+
+@pytest.mark.parametrize(
+    ("with_it", "without", "counts"), [(5, 195, True), (4, 196, False), (195, 5, True), (196, 4, False)]
+)
+def test_a_class_counts_in_a_group_with_five_records_of_each_kind(with_it: int, without: int, counts: bool) -> None:
     test = made_up(1.0)
     labels = test.labels.clone()
-    labels[::2, 2] = 0
-    labels[0:8:2, 2] = 1  # four in the group, one too few
-    test = type(test)(test.ids, test.scores, labels, test.class_names)
-    sex = np.tile([0.0, 1.0], 200)
-    records = {"sex": sex, "patient_id": np.arange(400)}
-    male, female = subgroups(test, records, Protocol("youden", 0.9, 100, 0, 0.95))
-    assert (male.classes, female.classes, male.records) == (2, 3, 200)
-    assert FEWEST == 5
-    expected = sklearn.metrics.roc_auc_score(labels[::2, :2], test.scores[::2, :2])
-    assert male.auroc == pytest.approx(expected, abs=1e-12)
-    assert male.everyone == pytest.approx(sklearn.metrics.roc_auc_score(labels[:, :2], test.scores[:, :2]), abs=1e-12)
-    assert male.low < male.auroc < male.high
+    labels[::2, 2] = torch.tensor([1] * with_it + [0] * without, dtype=torch.uint8)
+    records = {"sex": np.tile([0.0, 1.0], 200), "patient_id": np.arange(400)}
+    male, female = subgroups(replace(test, labels=labels), records, PROTOCOL)
+    kept = 2 + counts
+    assert (male.classes, female.classes, male.records) == (kept, 3, 200)
+    assert male.auroc == pytest.approx(roc_auc_score(labels[::2, :kept], test.scores[::2, :kept]), abs=1e-12)
+    assert male.everyone == pytest.approx(roc_auc_score(labels[:, :kept], test.scores[:, :kept]), abs=1e-12)
 
 
-def test_intervals_by_patient_need_the_data_and_use_them(run: Run, tiny: list[str], tmp_path: Path) -> None:
-    folder = run("fit", *tiny, "--data.task", "superdiagnostic", "--trainer.max_epochs", "1")
-    found = []
-    for options in ([], ["--by_patient", "true"]):
-        main(["evaluate", str(folder), "--resamples", "100", *options])
-        found.append(json.loads((folder / "evaluation.json").read_text()))
-    assert found[0]["summary"]["auroc"] == found[1]["summary"]["auroc"]
-    assert found[0]["summary"]["auroc_low"] != found[1]["summary"]["auroc_low"]
-    assert found[1]["protocol"]["by_patient"]
-
-    moved = tmp_path / "moved"
-    shutil.copytree(folder, moved)
-    change(moved / "config.yaml", "no/such/file.h5")
-    facts = json.loads((moved / "provenance.json").read_text())
-    facts["data"]["path"] = "gone.h5"
-    (moved / "provenance.json").write_text(json.dumps(facts))
-    main(["evaluate", str(moved), "--resamples", "10"])
-    found = json.loads((moved / "evaluation.json").read_text())
-    assert found["subgroups"] == []
-    assert "There is no file gone.h5" in found["notes"][0]
-    with pytest.raises(SystemExit, match=r"There is no file gone\.h5"):
-        main(["evaluate", str(moved), "--resamples", "10", "--by_patient", "true"])
+def test_groups_too_small_are_shown_without_numbers_and_empty_ones_are_not() -> None:
+    records = {"sex": np.array([0.0] * 9 + [1.0] * 391), "patient_id": np.arange(400)}
+    male, female = subgroups(made_up(1.0), records, PROTOCOL)
+    assert (male.group, male.records, male.classes, female.group) == ("male", 9, 0, "female")
+    assert np.isnan([male.auroc, male.low, male.high, male.everyone]).all()
 
 
-def change(config: Path, path: str) -> None:
-    content = yaml.safe_load(config.read_text())
-    content["data"]["init_args"]["path"] = path
-    config.write_text(yaml.safe_dump(content))
+def groups(table: pd.DataFrame) -> Iterator[tuple[str, str, "pd.Series[bool]"]]:
+    for code, sex in ((0, "male"), (1, "female")):
+        yield "sex", sex, table.sex == code
+    bands = pd.cut(table.age, [0, 40, 60, 80, 1000], right=False)
+    for band, name in zip(bands.cat.categories, ("under 40", "40 to 59", "60 to 79", "80 and over"), strict=True):
+        yield "age", name, bands == band
+    devices = table.device.str.strip()
+    for device in sorted(devices.unique()):
+        yield "device", device, devices == device
+    noted = table[["baseline_drift", "static_noise", "burst_noise", "electrodes_problems"]].notna()
+    yield "signal quality", "nothing noted", ~noted.any(axis=1)
+    for name in noted:
+        yield "signal quality", str(name).replace("_", " ").replace("electrodes", "electrode"), noted[name]
+    for value, name in ((True, "yes"), (False, "no")):
+        yield "human-validated", name, table.validated_by_human == value
 
 
-def test_a_patient_in_two_splits_stops_training_and_evaluation(
-    run: Run, tiny: list[str], tmp_path: Path, corpus_file: Path
+def expected(test: Predictions, table: pd.DataFrame, protocol: Protocol) -> Iterator[dict[str, object]]:
+    for attribute, group, mask in groups(table):
+        members = np.flatnonzero(mask)
+        counts = test.labels[members].sum(dim=0)
+        kept = np.flatnonzero((counts >= 5) & (len(members) - counts >= 5))
+        if not len(members):
+            continue
+        found: dict[str, object] = {"attribute": attribute, "group": group, "records": len(members)}
+        found |= {"classes": len(kept), "auroc": None, "low": None, "high": None, "everyone": None}
+        if len(kept):
+            whole = Predictions(test.ids, test.scores[:, kept], test.labels[:, kept], ())
+            part = Predictions(test.ids[members], whole.scores[members], whole.labels[members], ())
+            patients = table.patient_id.to_numpy(np.int64)[members] if protocol.by_patient else None
+            low, high = recomputed.ends(recomputed.resampled_auroc(part, protocol, patients), protocol.confidence)
+            values = [recomputed.macro_auroc(each.scores.numpy(), each.labels.numpy()) for each in (part, whole)]
+            found |= {"auroc": values[0], "low": low, "high": high, "everyone": values[1]}
+        yield found
+
+
+@pytest.mark.parametrize("by_patient", [False, True])
+def test_evaluate_judges_the_groups_of_the_corpus_s_table(
+    tmp_path: Path, corpus: Path, corpus_file: Path, by_patient: bool
 ) -> None:
-    folder = run("fit", *tiny, "--data.task", "superdiagnostic", "--trainer.max_epochs", "1")
-    leaky = tmp_path / "leaky.h5"
-    shutil.copy(corpus_file, leaky)
-    with h5py.File(leaky, "r+") as file:
-        folds, patients = file["records/strat_fold"][...], file["records/patient_id"][...]
-        tested = np.flatnonzero(folds == 10)
-        patients[np.flatnonzero(folds == 1)[0]] = patients[tested[0]]
-        file["records/patient_id"][...] = patients
-    said = r"1 patient_id of .*leaky.h5 are in both training and test, such as \d+"
-    with pytest.raises(SystemExit, match=said):
-        main(["fit", *tiny, "--data.path", str(leaky), "--trainer.default_root_dir", "leaky"])
-    change(folder / "config.yaml", str(leaky))
-    with pytest.raises(SystemExit, match=said):
-        main(["evaluate", str(folder)])
-
-
-def test_a_test_record_in_training_stops_evaluation(run: Run, tiny: list[str]) -> None:
-    folder = run("fit", *tiny, "--data.task", "superdiagnostic", "--trainer.max_epochs", "1")
-    content = yaml.safe_load((folder / "config.yaml").read_text())
-    content["data"]["init_args"]["train_folds"] = [1, 2, 10]
-    (folder / "config.yaml").write_text(yaml.safe_dump(content))
-    with pytest.raises(SystemExit, match=r"ecg_id of .* are in both training and test"):
-        main(["evaluate", str(folder)])
-
-
-def test_another_data_file_than_the_run_s_is_not_taken_for_it(run: Run, tiny: list[str], ptbxl_file: Path) -> None:
-    folder = run("fit", *tiny, "--data.task", "superdiagnostic", "--trainer.max_epochs", "1")
-    change(folder / "config.yaml", str(ptbxl_file))
-    main(["evaluate", str(folder), "--resamples", "10"])
-    assert "its SHA-256 is another one" in json.loads((folder / "evaluation.json").read_text())["notes"][0]
+    run = made_up_run(tmp_path / "run", corpus_file, test=range(3, 11))
+    options = ["--resamples", "10", "--seed", "3", "--confidence", "0.8", "--by_patient", str(by_patient).lower()]
+    main(["evaluate", str(run), *options])
+    found = json.loads((run / "evaluation.json").read_text())
+    test, protocol = read_predictions(run, "test"), replace(PROTOCOL, by_patient=by_patient)
+    table = pd.read_csv(corpus / "ptbxl_database.csv").set_index("ecg_id").loc[test.ids.numpy()]
+    for one, other in zip(found["subgroups"], expected(test, table, protocol), strict=True):
+        assert one == pytest.approx(other, abs=1e-12)
+    patients = table.patient_id.to_numpy(np.int64) if by_patient else None
+    low, high = recomputed.ends(recomputed.resampled_auroc(test, protocol, patients), 0.8)
+    assert (found["summary"]["auroc_low"], found["summary"]["auroc_high"]) == pytest.approx((low, high), abs=1e-12)
