@@ -1,95 +1,172 @@
-"""The command `evaluate`, on runs of the synthetic corpus and on made-up predictions."""
+"""The command `evaluate`: what it reads, writes and prints."""
 
 import json
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import sklearn.metrics
 import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from projection.__main__ import main
-from projection.evaluation.judge import compare, judge
-from projection.evaluation.predictions import Predictions, read_predictions
+from projection.evaluation.command import joined
+from projection.evaluation.judge import comparison, judge
+from projection.evaluation.predictions import read_predictions
 from projection.evaluation.protocol import Protocol
-from tests.conftest import Run
-from tests.evaluation.made_up import made_up, write
+from projection.evaluation.run import read_run
+from tests.evaluation.made_up import made_up, made_up_run, write
+from tests.runs import results
 
-PROTOCOL = Protocol("youden", 0.9, 200, 0, 0.95)
+TITLES = {
+    "AUROC of validation": "validation_auroc",
+    "average precision": "average_precision",
+    "Fmax": "fmax",
+    "F2": "f2",
+    "G2": "g2",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "PPV": "ppv",
+    "NPV": "npv",
+    "F1": "f1",
+    "Brier score": "brier",
+    "calibration error": "ece",
+    "with temperature": "ece_with_temperature",
+    "temperature": "temperature",
+}
+OF_A_CLASS = ("auroc", "average_precision", "brier", "threshold", "sensitivity", "specificity", "ppv", "npv", "f1")
 
 
-def test_a_run_is_judged_by_what_fit_stored(run: Run, tiny: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    folder = run("fit", *tiny, "--data.task", "superdiagnostic")
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    capsys.readouterr()
-    main(["evaluate", str(folder), "--resamples", "50"])
-    assert "AUROC [95% interval]" in capsys.readouterr().out
-    found = json.loads((folder / "evaluation.json").read_text())
-    reported = json.loads((folder / "results.json").read_text())
-    assert found["summary"]["auroc"] == pytest.approx(reported["test/auroc"], abs=1e-5)
-    assert found["summary"]["validation_auroc"] == pytest.approx(reported["val/auroc"], abs=1e-5)
-    assert found["summary"]["average_precision"] == pytest.approx(reported["test/average_precision"], abs=1e-5)
-    assert found["summary"]["auroc_low"] <= found["summary"]["auroc_high"]
+def judged(run: Path) -> dict[str, Any]:
+    """Read evaluation.json, which is strict JSON."""
+    found: dict[str, Any] = json.loads((run / "evaluation.json").read_text(), parse_constant=pytest.fail)
+    return found
+
+
+def cells(said: str) -> dict[str, list[str]]:
+    """Read printed tables: the cells of each row, by its first one."""
+    rows = (
+        [cell.strip() for cell in line.replace("│", "  ").split("  ") if cell.strip()] for line in said.splitlines()
+    )
+    return {row[0]: row[1:] for row in rows if row}
+
+
+def shown(value: float | None, decimals: int) -> str:
+    return "-" if value is None else f"{value:.{decimals}f}"
+
+
+def pairs(folder: Path, *names: str) -> list[str]:
+    """Write runs of different skill, validation and test in turn."""
+    for seed, name in enumerate(names):
+        for split, first in (("val", 0), ("test", 1000)):
+            write(folder / name, split, made_up(1.0 + 0.1 * seed + first / 2000, seed=seed + first, first=first))
+    return [str(folder / name) for name in names]
+
+
+def test_a_run_is_judged_by_what_fit_stored(fitted: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(fitted, tmp_path / "run"))
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    main(["evaluate", str(run), "--resamples", "20"])
+    found, told = judged(run), results(run)
+    for split, keys in (("val", ("validation_auroc",)), ("test", ("auroc", "average_precision"))):
+        predictions = read_predictions(run, split)
+        labels, scores = predictions.labels.numpy(), predictions.scores.numpy()
+        both = labels.min(axis=0) < labels.max(axis=0)
+        for key, metric in zip(keys, (roc_auc_score, average_precision_score), strict=False):
+            expected = metric(labels[:, both], scores[:, both], average="macro")
+            assert found["summary"][key] == pytest.approx(expected, abs=1e-9)
+            # logits were ranked in training, and probabilities are rounded
+            assert told[f"{split}/{key.removeprefix('validation_')}"] == pytest.approx(expected, abs=1e-4)
     assert set(found["classes"]) == {"CD", "HYP", "MI", "NORM", "STTC"}
     assert {group["attribute"] for group in found["subgroups"]} >= {"sex", "age", "device", "signal quality"}
     for path, content in before.items():
         assert path.read_bytes() == content, path
 
 
-def test_thresholds_come_from_validation_alone(run: Run, tiny: list[str]) -> None:
-    folder = run("fit", *tiny, "--data.task", "superdiagnostic", "--predictions.format", "parquet")
-    validation, test = read_predictions(folder, "val"), read_predictions(folder, "test")
-    shuffled = Predictions(test.ids, test.scores.flip(0), test.labels, test.class_names)
-    thresholds = [
-        [row["threshold"] for row in judge(validation, each, PROTOCOL).classes.values()] for each in (test, shuffled)
-    ]
-    assert thresholds[0] == thresholds[1]
-    # validation predictions are those of the best checkpoint
-    expected = json.loads((folder / "results.json").read_text())["val/auroc"]
-    values = sklearn.metrics.roc_auc_score(validation.labels, validation.scores, average=None)
-    assert np.nanmean(values) == pytest.approx(expected, abs=1e-4)
-
-
-def test_several_runs_are_compared_and_joined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name, skill in (("weak", 0.2), ("strong", 2.0)):
-        for split, first in (("val", 0), ("test", 1000)):
-            write(tmp_path / name, split, made_up(skill, seed=len(name), first=first))
-    runs = [str(tmp_path / name) for name in ("strong", "weak")]
-    main(["evaluate", *runs, "--ensemble", "true", "--resamples", "200"])
+def test_what_is_printed_is_what_is_written(
+    tmp_path: Path, corpus_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = made_up_run(tmp_path / "run", corpus_file, test=range(3, 11))
+    for split in ("val", "test"):
+        predictions = read_predictions(run, split)
+        # the last class never occurs
+        predictions.labels[:, 2] = 0
+        write(run, split, predictions)
+    main(["evaluate", str(run), "--resamples", "20", "--confidence", "0.8"])
     said = capsys.readouterr().out
-    assert "ensemble" in said
-    assert "AUROC of 2 runs: " in said
-    assert "p = 0.010 (first minus second run, paired bootstrap, 95% interval)" in said
-    assert "No subgroups, and no check for patients in two splits" in said
-    assert (tmp_path / "weak" / "evaluation.json").exists()
+    found, rows = judged(run), cells(said)
+    summary = found["summary"]
+    interval = f"{summary['auroc']:.4f} [{summary['auroc_low']:.4f}, {summary['auroc_high']:.4f}]"
+    assert rows["AUROC [80% interval]"] == [interval]
+    assert summary.keys() == {"auroc", "auroc_low", "auroc_high", *TITLES.values()}
+    for title, key in TITLES.items():
+        assert rows[title] == [f"{summary[key]:.4f}"], title
+    assert rows["class"] == ["n", "AUROC", "AP", "Brier", "thresh.", "sens.", "spec.", "PPV", "NPV", "F1"]
+    assert found["classes"]["C"]["auroc"] is None
+    for name, row in found["classes"].items():
+        assert rows[name] == [f"{row['positives']:.0f}", *(shown(row[key], 3) for key in OF_A_CLASS)]
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    last = ""
+    for group in found["subgroups"]:
+        values = ["too few"]
+        if group["classes"]:
+            values = [shown(group["auroc"], 3), f"[{group['low']:.3f}, {group['high']:.3f}]", str(group["classes"])]
+            values += [shown(group["everyone"], 3)]
+        # an attribute is named once
+        words = [group["attribute"] if group["attribute"] != last else "", group["group"], str(group["records"])]
+        assert " ".join(" ".join([*words, *values]).split()) in lines
+        last = group["attribute"]
+
+
+def test_several_runs_are_compared_and_joined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # so wide, with names so short, that the table breaks no lines
+    monkeypatch.setenv("COLUMNS", "120")
+    runs = pairs(Path(), "a", "b")
+    main(["evaluate", *runs, "--ensemble", "true", "--resamples", "50", "--confidence", "0.9"])
+    said = capsys.readouterr().out
+    protocol = Protocol(resamples=50, confidence=0.9)
+    read = [read_run(Path(run)) for run in runs]
+    each = [judge(run.validation, run.test, protocol) for run in (*read, joined(read))]
+    rows = cells(said)
+    assert rows["AUROC [90% interval]"] == [one.auroc for one in each]
+    for title, key in TITLES.items():
+        assert rows[title] == [f"{one.summary[key]:.4f}" for one in each], title
+    for line in comparison(read, each[:2]):
+        assert f"{line}\n" in said
+    for run, one in zip(runs, each, strict=False):
+        assert judged(Path(run))["summary"] == one.summary
+        assert f"No subgroups, and no check for patients in two splits: {run} does not name data" in said
 
 
 def test_many_runs_fit_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    runs = [tmp_path / name for name in "abcd"]
-    for run in runs:
-        for split, first in (("val", 0), ("test", 1000)):
-            write(run, split, made_up(1.0, seed=ord(run.name), first=first))
-    main(["evaluate", *map(str, runs), "--resamples", "50"])
+    runs = pairs(tmp_path, *"abcd")
+    main(["evaluate", *runs, "--resamples", "20"])
     said = capsys.readouterr().out
+    rows = [line.split() for line in said.splitlines()]
+    assert f"AUROC of 4 runs: {np.mean([judged(Path(run))['summary']['auroc'] for run in runs]):.4f} (" in said
     for run in runs:
-        summary = json.loads((run / "evaluation.json").read_text())["summary"]
-        assert f"{summary['auroc']:.4f} [{summary['auroc_low']:.4f}, {summary['auroc_high']:.4f}]" in said
+        summary = judged(Path(run))["summary"]
+        interval = f"{summary['auroc']:.4f} [{summary['auroc_low']:.4f}, {summary['auroc_high']:.4f}]"
+        values = [f"{summary[key]:.3f}" for key in ("validation_auroc", "average_precision", "fmax", "ece")]
+        assert [*interval.split(), *values] in [row[-7:] for row in rows]
 
 
-def test_a_model_does_not_differ_from_itself() -> None:
-    one = made_up(1.0)
-    judged = judge(one, one, PROTOCOL)
-    found = compare(one, one, (judged, judged))
-    assert (found["difference"], found["low"], found["high"], found["p"]) == (0, 0, 0, 1)
-
-
-def test_a_paired_comparison_sees_more_than_two_intervals() -> None:
-    one = made_up(1.0)
-    better = (torch.logit(one.scores) + 0.2 * one.labels).sigmoid()
-    slightly_better = Predictions(one.ids, better, one.labels, one.class_names)
-    judged = judge(one, one, PROTOCOL), judge(slightly_better, slightly_better, PROTOCOL)
-    assert judged[0].summary["auroc_high"] > judged[1].summary["auroc_low"]
-    assert compare(one, slightly_better, judged)["high"] < 0
+def test_settings_are_those_given_and_else_as_documented(tmp_path: Path) -> None:
+    (run,) = pairs(tmp_path, "a")
+    main(["evaluate", run])
+    usual = {"criterion": "youden", "sensitivity": 0.9, "resamples": 1000, "seed": 0, "confidence": 0.95}
+    assert judged(Path(run))["protocol"] == {**usual, "by_patient": False} == asdict(Protocol())
+    chosen = ["--criterion", "sensitivity", "--sensitivity", "0.6", "--seed", "4", "--confidence", "0.5"]
+    main(["evaluate", run, "--resamples", "8", *chosen])
+    found, protocol = judged(Path(run)), Protocol("sensitivity", 0.6, 8, 4, 0.5)
+    assert found["protocol"] == asdict(protocol)
+    read = read_run(Path(run))
+    assert found["summary"] == judge(read.validation, read.test, protocol).summary
 
 
 @pytest.mark.parametrize("option", [["--resamples", "0"], ["--confidence", "1"], ["--sensitivity", "0"]])
@@ -101,14 +178,15 @@ def test_settings_out_of_range_are_refused(tmp_path: Path, option: list[str]) ->
 def test_classes_too_rare_for_resampling_cost_the_interval_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    labels = torch.eye(40, dtype=torch.uint8)
+    rare = torch.eye(40, dtype=torch.uint8)
     names = tuple(f"C{i}" for i in range(40))
     for split, first in (("val", 0), ("test", 100)):
-        write(tmp_path, split, Predictions(torch.arange(first, first + 40), torch.rand(40, 40).double(), labels, names))
+        made = made_up(1.0, records=40, first=first)
+        write(tmp_path, split, replace(made, scores=torch.rand(40, 40).double(), labels=rare, class_names=names))
     main(["evaluate", str(tmp_path), "--resamples", "10"])
     said = capsys.readouterr().out
     assert "(no interval)" in said
     assert "some classes are too rare for a bootstrap" in said
-    summary = json.loads((tmp_path / "evaluation.json").read_text())["summary"]
+    summary = judged(tmp_path)["summary"]
     assert summary["auroc_low"] is None
     assert 0 < summary["auroc"] < 1

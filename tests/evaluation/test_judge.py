@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy.special import expit
 
+from projection.errors import ProjectionError
 from projection.evaluation.command import joined
 from projection.evaluation.judge import Judgement, compare, comparison, judge
 from projection.evaluation.predictions import Predictions
@@ -115,6 +116,12 @@ def test_what_is_said_of_several_runs_is_of_their_tests() -> None:
     ]
     three = [*values, values[0]]
     assert comparison(runs, judged) == [f"AUROC of 3 runs: {np.mean(three):.4f} (s.d. {np.std(three, ddof=1):.4f})"]
+
+
+def test_tests_of_other_records_are_not_compared() -> None:
+    runs = [Run(Path(), {}, {}, VALIDATION, each) for each in (TEST, replace(OTHER, ids=OTHER.ids + 1))]
+    with pytest.raises(ProjectionError, match="different records"):
+        comparison(runs, both())
 
 
 def test_an_ensemble_is_the_mean_of_probabilities_in_validation_and_test() -> None:
