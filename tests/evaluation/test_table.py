@@ -1,73 +1,139 @@
 """The command `table`, on made-up predictions."""
 
+import ast
 import csv
 import json
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from projection.__main__ import main
+from projection.evaluation.cells import Row
+from projection.evaluation.layout import as_markdown, beside_published
+from projection.evaluation.protocol import Protocol, interval
 from projection.evaluation.published import TEST_RECORDS, Published, read_published, verdict
-from projection.metrics import auroc, bootstrap_auroc
+from projection.metrics import bootstrap_auroc
+from tests.evaluation import recomputed
 from tests.evaluation.made_up import made_up, write
-
-CONFIG = "trainer: {max_epochs: 50}\n"
 
 
 def cell(
-    folder: Path, name: str, skill: float = 1.0, seed: int = 0, source: str = "PTB-XL", records: int = 400
+    folder: Path,
+    name: str,
+    skill: float = 1.0,
+    seed: int = 0,
+    source: str = "PTB-XL",
+    records: int = 400,
+    epochs: int = 50,
 ) -> None:
-    """Write the run `task/net/seed`."""
+    """Write the run `task/net/seed`, whose validation is better than its test."""
     run = folder / name
-    for split in ("val", "test"):
-        write(run, split, made_up(skill, records, seed))
-    (run / "config.yaml").write_text(CONFIG)
+    write(run, "val", made_up(skill + 1, records, seed, first=records))
+    write(run, "test", made_up(skill, records, seed))
+    (run / "config.yaml").write_text(f"trainer: {{max_epochs: {epochs}}}\n")
     (run / "provenance.json").write_text(json.dumps({"data": {"source": source, "signals_sha256": "0"}}))
     (run / "results.json").write_text("{}")
 
 
 def make(folder: Path, *words: str) -> list[dict[str, str]]:
-    main(["table", str(folder), "--resamples", "100", *words])
+    main(["table", str(folder), "--resamples", "20", *words])
     with (folder / "table.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def test_seeds_are_joined_and_laid_beside_published_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for seed in (0, 1, 10):
-        cell(tmp_path, f"rhythm/xresnet1d101/{seed}", seed=seed)
+    for seed, epochs in ((0, 50), (1, 60), (10, 50)):
+        cell(tmp_path, f"rhythm/xresnet1d101/{seed}", seed=seed, epochs=epochs)
     (tmp_path / "rhythm" / "xresnet1d101" / "latest").symlink_to("0")
     cell(tmp_path, "rhythm/xresnet1d18/0", skill=3)
-    first, second, *others = make(tmp_path)
-    assert (first["net"], first["published_model"], first["deviation"], first["intervals"]) == (
-        "xresnet1d18",
-        "",
-        "",
-        "",
-    )
+    lines = make(tmp_path, "--seed", "7", "--confidence", "0.8")
     tests = [made_up(1.0, seed=seed) for seed in (0, 1, 10)]
-    aurocs = torch.stack([auroc(test.scores, test.labels).mean() for test in tests])
-    assert float(second["auroc"]) == pytest.approx(float(aurocs.mean()), abs=1e-6)
-    assert float(second["deviation"]) == pytest.approx(float(aurocs.std()), abs=1e-6)
-    assert second["seeds"] == "0 1 10"
-    resampled = torch.stack([bootstrap_auroc(test.scores, test.labels, 100, 0) for test in tests]).mean(dim=0)
-    assert float(second["low"]) == pytest.approx(float(resampled.quantile(0.025)), abs=1e-6)
-    assert (second["published_auroc"], second["published_uncertainty"], second["intervals"]) == (
-        "0.957",
-        "0.019",
-        "below",
-    )
-    assert {line["published_model"] for line in others} >= {"ECG-CPC", "inception1d", "S4, supervised from scratch"}
+    aurocs = [recomputed.macro_auroc(test.scores.numpy(), test.labels.numpy()) for test in tests]
+    protocol = Protocol(resamples=20, seed=7)
+    resampled = np.mean([recomputed.resampled_auroc(test, protocol) for test in tests], axis=0)
+    low, high = recomputed.ends(resampled, 0.8)
+    source = "Strodthoff et al. 2021, doi:10.1109/jbhi.2020.3022989"
+    ours = {"auroc": np.mean(aurocs), "low": low, "high": high, "deviation": np.std(aurocs, ddof=1)}
+    assert lines[1] == {
+        **{"task": "rhythm", "net": "xresnet1d101", "seeds": "0 1 10", "epochs": "50/60", "test_records": "400"},
+        **{name: f"{value:.6f}" for name, value in ours.items()},
+        "seed_aurocs": " ".join(f"{value:.6f}" for value in aurocs),
+        **{"data": "PTB-XL", "published_model": "xresnet1d101", "published_auroc": "0.957", "source": source},
+        **{"published_uncertainty": "0.019", "intervals": "below"},
+    }
+    # better, of one seed, and nobody published it
+    better = lines[0]
+    assert (better["net"], better["seeds"], better["deviation"]) == ("xresnet1d18", "0", "")
+    assert {better[name] for name in better if name.startswith("published") or name == "intervals"} == {""}
+    others = [each for each in read_published() if each.task == "rhythm" and each.net != "xresnet1d101"]
+    assert sorted(line["published_model"] for line in lines[2:]) == sorted(each.model for each in others)
+    values = [float(line["published_auroc"]) for line in lines[2:]]
+    assert values == sorted(values, reverse=True)
     text = (tmp_path / "table.md").read_text()
     assert text in capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    assert rows[0] == ["net", "AUROC", "80% interval", "s.d.", "seeds", "epochs", "published", "intervals"]
+
+    def short(value: float) -> str:
+        return f"{value:.3f}"[1:]
+
+    each = ", ".join(f"{seed}: {short(value)}" for seed, value in zip((0, 1, 10), aurocs, strict=True))
+    shown = [short(ours["auroc"]), f"{short(low)} to {short(high)}", short(ours["deviation"]), each, "50/60"]
+    assert rows[3] == ["xresnet1d101", *shown, ".957(19) [1]", "ours below"]
+    assert [row[0] for row in rows[4:]] == [line["published_model"] for line in lines[2:]]
     assert "## rhythm: 3 classes, 400 test records" in text
+    assert f"[1] {source}" in text
     assert "Published numbers stand on all of PTB-XL (2,098 test records), these on 400." in text
-    assert ".957(19) [1]" in text
     assert "no result" not in text
     assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
+
+
+def row(task: str, net: str, auroc: float) -> Row:
+    """What is known of one seed, within a hundredth."""
+    data = ("PTB-XL", "0")
+    return Row(task, net, {0: auroc}, auroc - 0.01, auroc + 0.01, TEST_RECORDS.get(task, 1), 5, "50", data, "")
+
+
+def test_tasks_come_in_their_published_order_and_nets_from_the_best_to_the_worst() -> None:
+    rows = [row("rhythm", "s4", 0.9), row("own", "s4", 0.9), row("all", "lstm", 0.8), row("all", "s4", 0.99)]
+    tasks = beside_published([*rows, row("all", "xresnet1d101", 0.92)])
+    assert list(tasks) == ["all", "rhythm", "own"]
+    assert [ours.net for ours, _ in tasks["all"] if ours] == ["s4", "xresnet1d101", "lstm"]
+    for task, lines in tasks.items():
+        pairs = [(ours, published) for ours, published in lines if ours and published]
+        assert all((published.net, published.task) == (ours.net, task) for ours, published in pairs)
+    assert tasks["own"] == [(rows[1], None)]
+    ends = [line.rsplit("|", 2)[1].strip() for line in as_markdown(tasks, 0.95).splitlines() if line[:1] == "|"]
+    assert ends[2:5] == ["ours above", "overlap", "ours below"]
+
+
+def test_of_a_task_without_resamples_there_is_no_interval_and_no_verdict(tmp_path: Path) -> None:
+    cell(tmp_path, "form/s4/0")
+    for split, first in (("val", 50), ("test", 0)):
+        rare = made_up(1.0, records=40, first=first)
+        labels, names = torch.eye(40, dtype=torch.uint8), tuple(f"C{i}" for i in range(40))
+        scores = torch.rand(40, 40, dtype=torch.float64)
+        write(tmp_path / "form/s4/0", split, replace(rare, scores=scores, labels=labels, class_names=names))
+    line = make(tmp_path)[0]
+    assert (line["net"], line["low"], line["high"], line["intervals"]) == ("s4", "", "", "unknown")
+    assert "> s4 has no interval. Of " in (tmp_path / "table.md").read_text()
+
+
+def test_usual_settings_are_those_of_evaluate(tmp_path: Path) -> None:
+    cell(tmp_path, "own/mine/0")
+    main(["table", str(tmp_path)])
+    with (tmp_path / "table.csv").open(newline="") as file:
+        line = next(csv.DictReader(file))
+    test = made_up(1.0)
+    low, high = interval(bootstrap_auroc(test.scores, test.labels, 1000, 0), 0.95)
+    assert (line["low"], line["high"]) == (f"{low:.6f}", f"{high:.6f}")
 
 
 def test_a_whole_test_fold_of_ptbxl_needs_no_warning_and_synthetic_data_do(tmp_path: Path) -> None:
@@ -118,6 +184,25 @@ def test_published_numbers_are_whole_and_cited() -> None:
     assert {each.net for each in published if each.net} <= nets
     (one,) = (each for each in published if (each.model, each.task) == ("xresnet1d101", "all"))
     assert (one.auroc, one.uncertainty) == (0.925, 0.007)
+
+
+def test_the_test_fold_is_as_large_as_ptbxl_s_own_table_says(ptbxl: Path) -> None:
+    whole = ptbxl / "ptbxl_database_full.csv"
+    if not whole.exists():
+        pytest.skip("no whole table of PTB-XL")
+    table, statements = pd.read_csv(whole), pd.read_csv(ptbxl / "scp_statements.csv", index_col=0)
+    stated = table.scp_codes[table.strat_fold == 10].map(lambda text: set(ast.literal_eval(text)))
+    diagnostic = statements[statements.diagnostic == 1]
+    codes = {
+        "all": statements.index,
+        "diagnostic": diagnostic.index,
+        "subdiagnostic": diagnostic.index,
+        "superdiagnostic": diagnostic.index,
+        "form": statements[statements.form == 1].index,
+        "rhythm": statements[statements.rhythm == 1].index,
+    }
+    found = {task: sum(not each.isdisjoint(wanted) for each in stated) for task, wanted in codes.items()}
+    assert found == TEST_RECORDS
 
 
 @pytest.mark.parametrize(
