@@ -49,12 +49,12 @@ def make(folder: Path, *words: str) -> list[dict[str, str]]:
 
 
 def test_seeds_are_joined_and_laid_beside_published_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for seed, epochs in ((0, 50), (1, 60), (10, 50)):
+    for seed, epochs in ((0, 50), (2, 60), (10, 50)):
         cell(tmp_path, f"rhythm/xresnet1d101/{seed}", seed=seed, epochs=epochs)
     (tmp_path / "rhythm" / "xresnet1d101" / "latest").symlink_to("0")
     cell(tmp_path, "rhythm/xresnet1d18/0", skill=3)
     lines = make(tmp_path, "--seed", "7", "--confidence", "0.8")
-    tests = [made_up(1.0, seed=seed) for seed in (0, 1, 10)]
+    tests = [made_up(1.0, seed=seed) for seed in (0, 2, 10)]
     aurocs = [recomputed.macro_auroc(test.scores.numpy(), test.labels.numpy()) for test in tests]
     protocol = Protocol(resamples=20, seed=7)
     resampled = np.mean([recomputed.resampled_auroc(test, protocol) for test in tests], axis=0)
@@ -62,7 +62,7 @@ def test_seeds_are_joined_and_laid_beside_published_numbers(tmp_path: Path, caps
     source = "Strodthoff et al. 2021, doi:10.1109/jbhi.2020.3022989"
     ours = {"auroc": np.mean(aurocs), "low": low, "high": high, "deviation": np.std(aurocs, ddof=1)}
     assert lines[1] == {
-        **{"task": "rhythm", "net": "xresnet1d101", "seeds": "0 1 10", "epochs": "50/60", "test_records": "400"},
+        **{"task": "rhythm", "net": "xresnet1d101", "seeds": "0 2 10", "epochs": "50/60", "test_records": "400"},
         **{name: f"{value:.6f}" for name, value in ours.items()},
         "seed_aurocs": " ".join(f"{value:.6f}" for value in aurocs),
         **{"data": "PTB-XL", "published_model": "xresnet1d101", "published_auroc": "0.957", "source": source},
@@ -84,7 +84,7 @@ def test_seeds_are_joined_and_laid_beside_published_numbers(tmp_path: Path, caps
     def short(value: float) -> str:
         return f"{value:.3f}"[1:]
 
-    each = ", ".join(f"{seed}: {short(value)}" for seed, value in zip((0, 1, 10), aurocs, strict=True))
+    each = ", ".join(f"{seed}: {short(value)}" for seed, value in zip((0, 2, 10), aurocs, strict=True))
     shown = [short(ours["auroc"]), f"{short(low)} to {short(high)}", short(ours["deviation"]), each, "50/60"]
     assert rows[3] == ["xresnet1d101", *shown, ".957(19) [1]", "ours below"]
     assert [row[0] for row in rows[4:]] == [line["published_model"] for line in lines[2:]]
