@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from projection.__main__ import main
 from projection.evaluation.cells import Row
-from projection.evaluation.layout import as_markdown, beside_published
+from projection.evaluation.layout import as_markdown, beside_published, notes
 from projection.evaluation.protocol import Protocol, interval
 from projection.evaluation.published import TEST_RECORDS, Published, read_published, verdict
 from projection.metrics import bootstrap_auroc
@@ -112,6 +112,14 @@ def test_tasks_come_in_their_published_order_and_nets_from_the_best_to_the_worst
     assert tasks["own"] == [(rows[1], None)]
     ends = [line.rsplit("|", 2)[1].strip() for line in as_markdown(tasks, 0.95).splitlines() if line[:1] == "|"]
     assert ends[2:5] == ["ours above", "overlap", "ours below"]
+
+
+def test_the_net_with_the_fewest_records_is_warned_of() -> None:
+    rows = [row("rhythm", "s4", 0.9), replace(row("rhythm", "lstm", 0.8), records=300)]
+    assert notes("rhythm", beside_published(rows)["rhythm"]) == [
+        "Published numbers stand on all of PTB-XL (2,098 test records), these on 300.",
+        "These nets were not all trained and judged on the same data file.",
+    ]
 
 
 def test_of_a_task_without_resamples_there_is_no_interval_and_no_verdict(tmp_path: Path) -> None:
