@@ -230,6 +230,13 @@ def test_touching_intervals_overlap(low: float, high: float, auroc: float, uncer
     assert verdict(low, high, Published("", "", "", auroc, uncertainty, "")) == expected
 
 
+def test_rounding_does_not_part_intervals_that_touch() -> None:
+    for each in read_published():
+        ends = [f"{each.auroc + sign * each.uncertainty:.3f}" for sign in (-1, 1)]
+        assert verdict(0.5, float(ends[0]), each) == "overlap", each
+        assert verdict(float(ends[1]), 1.0, each) == "overlap", each
+
+
 @given(st.lists(st.integers(0, 1000), min_size=2, max_size=2), st.integers(0, 1000), st.integers(0, 99))
 def test_intervals_overlap_if_they_share_a_point(ours: list[int], auroc: int, uncertainty: int) -> None:
     low, high = sorted(ours)
