@@ -185,7 +185,7 @@ class BatchLoader:
     def _gathered(self, batches: Iterator[Positions]) -> Generator[Batch, None, None]:
         records, signals = self.records, self.records.signals
         pinned = self.device.type == "cuda" and signals.device.type == "cpu"
-        scratch = torch.empty(0, dtype=torch.int16)
+        scratch = torch.empty((0, *signals.shape[1:]), dtype=torch.int16)
         for positions in batches:
             y, ids = records.labels[positions], records.ids[positions]
             if self.device.type != "cpu":

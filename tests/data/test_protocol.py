@@ -1,0 +1,198 @@
+"""What a model is given, against what the corpus's files say: which records, in which order, with which labels."""
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from projection.data.batches import BatchLoader
+from projection.data.datamodule import PTBXLDataModule
+from projection.data.file_signals import DiskSignals, MemorySignals
+from projection.data.residency import Residency
+from projection.data.signal_sets import DeviceSignals
+from projection.data.signals import Signals
+from projection.data.statements import LABEL_SETS, LabelSet, class_names
+from projection.transforms import BandPass, GaussianNoise, Normalise, Resample, Transform
+from tests.data.raw import Raw
+
+SEED = 11
+
+
+@pytest.fixture(autouse=True)
+def _seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PL_GLOBAL_SEED", str(SEED))
+
+
+def prepared(path: Path | list[Path], rank: int = 0, world: int = 1, **arguments: Any) -> PTBXLDataModule:
+    """Set a data module up as the given process of several would."""
+    data = PTBXLDataModule(path, **arguments)
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    data.trainer = SimpleNamespace(  # type: ignore[assignment]
+        global_rank=rank, world_size=world, strategy=strategy, overfit_batches=0.0
+    )
+    data.setup("fit")
+    return data
+
+
+def training_order(size: int, epoch: int, seed: int = SEED) -> NDArray[np.int64]:
+    return np.random.default_rng([seed, epoch]).permutation(size)
+
+
+def assert_batches(loader: BatchLoader, rows: list[NDArray[np.int64]], raw: Raw, task: str) -> None:
+    """Compare a whole epoch with the raw records that it should consist of."""
+    labels = raw.labels(task)
+    batches = list(loader)
+    assert len(batches) == len(loader) == len(rows)
+    for (x, y, ids), wanted in zip(batches, rows, strict=True):
+        assert ids.tolist() == raw.ids[wanted].tolist()
+        assert (x.dtype, y.dtype) == (torch.float32, torch.float32)
+        np.testing.assert_array_equal(y.numpy(), labels[wanted])
+        np.testing.assert_allclose(x.numpy(), raw.millivolts[wanted], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("residency", ["device", "memory", "disk"])
+@pytest.mark.parametrize(("task", "world"), [("superdiagnostic", 1), ("form", 3)])
+def test_every_rank_is_given_its_records_of_every_split(
+    corpus_file: Path, raw: Raw, task: LabelSet, world: int, residency: Residency
+) -> None:
+    train, val, test = (raw.rows(task, *folds) for folds in (range(1, 9), [9], [10]))
+    everything = np.flatnonzero(raw.folds == 10)
+    for rank in range(world):
+        data = prepared(corpus_file, rank, world, task=task, batch_size=4, residency=residency)
+        whole = len(train) // (4 * world)
+        for epoch in (0, 2):
+            loader = data.train_dataloader()
+            loader.batch_sampler.set_epoch(epoch)
+            order = training_order(len(train), epoch)[: whole * 4 * world].reshape(whole, world, 4)
+            assert_batches(loader, list(train[order[:, rank]]), raw, task)
+        loaders = (data.val_dataloader(), data.test_dataloader(), data.predict_dataloader())
+        for loader, rows in zip(loaders, (val, test, everything), strict=True):
+            steps = -(-len(rows) // (4 * world))
+            mine = np.array_split(rows, steps * world)[rank::world]
+            assert_batches(loader, mine, raw, task)
+            if residency == "device":  # no more than its share is held
+                assert isinstance(loader.records.signals, DeviceSignals)
+                assert len(loader.records.signals.samples) == sum(map(len, mine))
+
+
+@pytest.mark.parametrize("task", LABEL_SETS)
+def test_labels_are_those_of_the_statements(corpus_file: Path, raw: Raw, task: LabelSet) -> None:
+    data = prepared(corpus_file, task=task)
+    splits = {"train": range(1, 9), "val": [9], "test": [10]}
+    for name, folds in splits.items():
+        split, rows = getattr(data, name), raw.rows(task, *folds)
+        assert split.ids.tolist() == raw.ids[rows].tolist(), name
+        np.testing.assert_array_equal(split.labels.numpy(), raw.labels(task)[rows])
+    assert data.predict.ids.tolist() == raw.ids[raw.folds == 10].tolist()
+    assert data.num_classes == raw.labels(task).shape[1] == len(class_names(task))
+
+
+def test_other_folds_can_be_chosen(corpus_file: Path, raw: Raw) -> None:
+    data = prepared(corpus_file, train_folds=[2, 10], val_folds=[5, 6], test_folds=[1], task="all")
+    found = [split.ids.tolist() for split in (data.train, data.val, data.test, data.predict)]
+    assert found == [raw.ids[np.isin(raw.folds, folds)].tolist() for folds in ([2, 10], [5, 6], [1], [1])]
+
+
+def test_the_seed_of_the_run_decides_order_and_fraction(corpus_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    for seed in ("3", "4", "3"):
+        monkeypatch.setenv("PL_GLOBAL_SEED", seed)
+        whole, part = prepared(corpus_file, batch_size=8), prepared(corpus_file, train_fraction=0.25)
+        order = [ids.tolist() for _, _, ids in whole.train_dataloader()]
+        positions = training_order(len(whole.train), 0, int(seed))
+        assert [one for batch in order for one in batch] == whole.train.ids[positions].tolist()[: 8 * len(order)]
+        seen.append((order, part.train.ids.tolist()))
+    assert seen[0] == seen[2]
+    assert seen[0][0] != seen[1][0]
+    assert seen[0][1] != seen[1][1]
+
+
+def test_a_fraction_is_drawn_evenly_from_the_training_folds(corpus_file: Path, raw: Raw) -> None:
+    train = raw.rows("all", *range(1, 9))
+    part = prepared(corpus_file, train_fraction=0.3).train
+    assert len(part) == round(0.3 * len(train))
+    assert part.rows.tolist() == sorted(part.rows)
+    assert set(raw.folds[part.rows]) == set(range(1, 9))
+    assert prepared(corpus_file, train_fraction=1e-6).train.rows.size == 1
+
+
+class Seen(Transform):
+    """Notes at which rate, and whether at random, it is applied."""
+
+    random = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rates: list[int] = []
+
+    def forward(self, x: Any, y: Any, sampling_rate: int, generator: Any = None) -> Any:
+        self.rates.append(sampling_rate)
+        return x, y
+
+
+class SeenInTraining(Seen):
+    random = True
+
+
+def test_each_transform_is_told_the_rate_that_the_one_before_leaves(corpus_file: Path) -> None:
+    before, after, augmenting = Seen(), Seen(), SeenInTraining()
+    data = prepared(corpus_file, transforms=[before, Resample(50), augmenting, after], batch_size=5)
+    assert data.sampling_rate == 50
+    x, y, ids = next(iter(data.val_dataloader()))
+    data.trainer.training, data.trainer.predicting = False, True  # type: ignore[union-attr,misc]
+    found = data.on_after_batch_transfer((x, y, ids), 0)
+    assert found[0].shape[1:] == (12, 500)
+    assert torch.equal(found[2], ids)
+    assert (before.rates, after.rates, augmenting.rates) == ([100], [50], [])
+
+
+@pytest.mark.parametrize("residency", ["device", "memory", "disk"])
+def test_a_process_without_records_is_given_an_empty_batch(corpus_file: Path, residency: Residency) -> None:
+    data = prepared(corpus_file, rank=39, world=40, residency=residency)
+    ((x, y, ids),) = data.test_dataloader()
+    assert (x.shape, y.shape, ids.shape) == ((0, 12, 1000), (0, 71), (0,))
+
+
+@pytest.mark.parametrize(
+    ("residency", "kind"), [("device", DiskSignals), ("memory", MemorySignals), ("disk", DiskSignals)]
+)
+def test_signals_wait_where_they_are_told_to(corpus_file: Path, residency: Residency, kind: type[Signals]) -> None:
+    data = prepared(corpus_file, residency=residency)
+    assert type(data.signals) is kind
+    assert type(data.train_dataloader().records.signals) is (DeviceSignals if residency == "device" else kind)
+
+
+@pytest.mark.parametrize(("spare", "residency"), [(0, "memory"), (-1, "disk")])
+def test_residency_is_chosen_by_the_size_of_the_folds_in_use(
+    corpus_file: Path, raw: Raw, monkeypatch: pytest.MonkeyPatch, spare: int, residency: Residency
+) -> None:
+    size = 2 * 12 * 1000 * int(np.isin(raw.folds, [3, 4, 9, 10]).sum())
+    monkeypatch.setattr("projection.data.residency.available_memory", lambda: 2 * size + spare)
+    assert prepared(corpus_file, train_folds=[3, 4]).residency == residency
+
+
+def test_mean_and_deviation_are_those_of_all_training_records_and_no_other(
+    corpus_file: Path, raw: Raw, tmp_path: Path
+) -> None:
+    paths = [corpus_file]
+    for number in (1, 2):  # more records than are read at a time
+        paths.append(Path(shutil.copy(corpus_file, tmp_path / f"{number}.h5")))
+        with h5py.File(paths[-1], "r+") as file:
+            for name in ("ecg_id", "patient_id"):
+                file[f"records/{name}"][...] += 1_000_000 * number
+            file["signals"][...] += 100 * number
+    train = raw.rows("all", *range(1, 9))
+    assert 3 * len(train) > 256
+    counts = np.concatenate([raw.counts[train] + 100.0 * number for number in range(3)]) / 1000
+    mean, std = prepared(paths, transforms=[GaussianNoise(5.0)]).mean_and_std()
+    assert mean == pytest.approx(counts.mean(), abs=1e-7)
+    assert std == pytest.approx(counts.std(), rel=1e-7)
+    mean, std = prepared(paths, transforms=[Normalise("dataset", mean, std)]).mean_and_std()
+    assert (mean, std) == (pytest.approx(0, abs=1e-6), pytest.approx(1, abs=1e-6))
+    assert prepared(corpus_file, transforms=[BandPass(1.0, 40.0)]).mean_and_std()[1] < counts.std()
