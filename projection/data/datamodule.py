@@ -219,8 +219,9 @@ class PTBXLDataModule(ECGDataModule):
         x, y, ids = batch
         generator = None
         if self.trainer.training and any(transform.random for transform in self.transforms):
-            # seeded by the batch, so that a resumed run draws what an uninterrupted one draws
-            number = max(0, self.trainer.fit_loop.total_batch_idx)
+            # seeded by the batch, so that a resumed run draws what an uninterrupted one draws; the loop counts a batch
+            # only after it has come here
+            number = self.trainer.fit_loop.total_batch_idx + 1
             generator = seeded_generator(x.device, self.seed, number, self.trainer.global_rank)
         x, y = self._transformed(x, y, generator)
         return (x, y, ids) if self.trainer.predicting else (x, y)
