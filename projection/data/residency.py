@@ -30,28 +30,33 @@ def choose_residency(size: int, device: torch.device) -> tuple[Residency, str]:
     return "disk", f"{_readable(size)} of signals are too much for the {_readable(free)} of free memory"
 
 
-def available_memory() -> int:
+def available_memory(root: Path = Path("/")) -> int:
     """Find out how much memory this process may still use, page cache included.
+
+    Args:
+        root: Where the system's own files are.
 
     Returns:
         Bytes: what the system has available, or what a job's or container's limit (cgroup) leaves of it.
     """
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    meminfo = Path("/proc/meminfo")
+    meminfo = root / "proc/meminfo"
     if meminfo.exists():
         fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
         available = 1024 * int(fields["MemAvailable"].split()[0])
-    limits = [path.read_text().strip() for path in _limit_files() if path.exists()]
+    limits = [path.read_text().strip() for path in _limit_files(root) if path.exists()]
     return min([available, *(int(limit) for limit in limits if limit.isdecimal())])
 
 
-def _limit_files() -> list[Path]:
-    # the same file under its name within a container and outside, for versions 1 and 2 of Linux's control groups
-    group = Path("/proc/self/cgroup")
-    entries = [line.split(":", 2) for line in group.read_text().splitlines()] if group.exists() else []
-    paths = {path.lstrip("/") for _, controllers, path in entries if controllers in ("", "memory")} | {""}
-    version_2 = [Path("/sys/fs/cgroup", path, "memory.max") for path in paths]
-    return version_2 + [Path("/sys/fs/cgroup/memory", path, "memory.limit_in_bytes") for path in paths]
+def _limit_files(root: Path) -> list[Path]:
+    # for versions 1 and 2 of Linux's control groups; a group is bound by those it is in, and within a container only
+    # the outermost can be seen
+    known = root / "proc/self/cgroup"
+    entries = [line.split(":", 2) for line in known.read_text().splitlines()] if known.exists() else []
+    groups = [Path(path.lstrip("/")) for _, controllers, path in entries if controllers in ("", "memory")]
+    nested = {Path(), *groups, *(parent for group in groups for parent in group.parents)}
+    version_2 = [root / "sys/fs/cgroup" / group / "memory.max" for group in nested]
+    return version_2 + [root / "sys/fs/cgroup/memory" / group / "memory.limit_in_bytes" for group in nested]
 
 
 def _readable(size: int) -> str:
