@@ -1,0 +1,42 @@
+"""The synthetic corpus in files of other layouts."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from projection.data.file_signals import ChunkedSignals, DiskSignals, MemorySignals
+from projection.data.signal_sets import DeviceSignals, open_signals
+from projection.data.signals import Signals
+from projection.data.store import Store
+
+
+def rewrite(source: Path, target: Path, rows: slice, **layout: Any) -> None:
+    """Copy some records to a file made elsewhere, by h5py alone."""
+    with h5py.File(source) as old, h5py.File(target, "w") as new:
+        new.attrs.update(old.attrs)
+        signals = new.create_dataset("signals", data=old["signals"][rows], **layout)
+        signals.attrs.update(old["signals"].attrs)
+        old.copy("scp_statements", new)
+        for name, column in old["records"].items():
+            new[f"records/{name}"] = column[rows]
+        start, stop, _ = rows.indices(len(old["signals"]))
+        indptr = old["statements/indptr"][start : stop + 1]
+        new["statements/indptr"] = indptr - indptr[0]
+        new["statements/names"] = old["statements/names"][...]
+        for name in ("codes", "likelihoods"):
+            new[f"statements/{name}"] = old[f"statements/{name}"][indptr[0] : indptr[-1]]
+
+
+def every_kind(files: dict[str, Store]) -> dict[str, Signals]:
+    """Open the same records wherever signals can wait."""
+    memory = MemorySignals(files["whole"])
+    return {
+        "memory": memory,
+        "disk": DiskSignals(files["whole"]),
+        "chunked": ChunkedSignals(files["compressed"]),
+        "device": DeviceSignals(memory, np.arange(160), "cpu"),
+        "joined": open_signals([files["first"], files["second"]]),
+        "joined on disk": open_signals([files["first"], files["second"]], disk=True),
+    }
