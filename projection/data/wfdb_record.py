@@ -153,22 +153,43 @@ def _read_with_wfdb(stem: str, sampling_rate: int) -> NDArray[np.int16]:
     import wfdb  # imports pandas and more: half a second that the plain path never needs
 
     try:
-        record: Any = wfdb.rdrecord(stem, physical=False)
+        record: Any = wfdb.rdrecord(stem, physical=False, m2s=False, smooth_frames=False)
     except Exception as error:  # wfdb raises whatever its parsing stumbled over
         raise ProjectionError(f"{stem} cannot be read by wfdb ({type(error).__name__}: {error})") from None
-    _check_rate(stem, record.fs, sampling_rate)
-    sums = record.d_signal.sum(axis=0, dtype=np.int64) & 0xFFFF
-    wrong = sums != np.array(record.checksum) & 0xFFFF
+    if isinstance(record, wfdb.MultiRecord):
+        return _join_segments(stem, record, sampling_rate)
+    if len(frames := set(record.samps_per_frame)) > 1:
+        raise ProjectionError(f"{stem}.hea has signals of different sampling rates")
+    _check_rate(stem, record.fs * frames.pop(), sampling_rate)
+    # checksums are optional in WFDB: a signal without one is taken as it is
+    promised = zip(record.checksum, record.e_d_signal, strict=True)
+    wrong = np.array([known is not None and int(signal.sum() - known) % 65536 > 0 for known, signal in promised])
     if wrong.any():
         raise ProjectionError(_damage(stem, wrong))
     names = [str(name).strip().lower() for name in record.sig_name]
     if missing := [lead for lead in LEADS if lead.lower() not in names]:
-        raise ProjectionError(f"{stem}.hea lacks lead(s) {', '.join(missing)}; it has {', '.join(record.sig_name)}")
+        raise ProjectionError(
+            f"{stem}.hea lacks lead(s) {', '.join(missing)}; it has {', '.join(map(str, record.sig_name))}"
+        )
     order = [names.index(lead.lower()) for lead in LEADS]
     if unknown := {record.units[i] for i in order if record.units[i].lower() not in _PER_MILLIVOLT}:
         raise ProjectionError(f"{stem}.hea has signals in {', '.join(unknown)}; known units: V, mV, uV, nV")
     scale = np.array([_PER_MILLIVOLT[record.units[i].lower()] for i in order])
-    counts = np.rint(record.dac()[:, order] * scale * GAIN)
+    counts = np.rint(np.stack(record.dac(expanded=True))[order] * scale[:, None] * GAIN)
     if not np.isfinite(counts).all() or np.abs(counts).max() > np.iinfo(np.int16).max:
         raise ProjectionError(f"{stem} has missing samples or samples beyond 32.767 mV")
-    return np.ascontiguousarray(counts.T.astype(np.int16))
+    return np.ascontiguousarray(counts, np.int16)
+
+
+def _join_segments(stem: str, record: Any, sampling_rate: int) -> NDArray[np.int16]:
+    # each is a record with gains and checksums of its own, which wfdb forgets when it joins them
+    if "~" in record.seg_name or not any(record.seg_len):
+        raise ProjectionError(f"{stem} has missing samples: its segments have a gap")
+    folder = stem[: stem.rfind("/") + 1]
+    segments = zip(record.seg_name, record.seg_len, strict=True)
+    # one of length 0 only describes the layout of the others
+    parts = [read_record(folder + name, sampling_rate) for name, length in segments if length]
+    joined = np.concatenate(parts, axis=1)
+    if joined.shape[1] != record.sig_len:
+        raise ProjectionError(f"{stem} has segments of {joined.shape[1]} samples, its header promises {record.sig_len}")
+    return joined
