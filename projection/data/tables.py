@@ -177,6 +177,8 @@ def _typed(name: str, values: list[str], path: Path) -> Column:
             numbers = np.array(values).astype(np.float64)
             if not np.isfinite(numbers).all():
                 raise ValueError("a number is missing")
+            if (broken := numbers[numbers % 1 != 0]).size:
+                raise ValueError(f"{broken[0]:g} is no whole number")
             return numbers.astype(np.int64)
         if name in _NUMBERS:
             return np.array([value or "nan" for value in values]).astype(np.float64)

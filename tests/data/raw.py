@@ -3,6 +3,7 @@
 import ast
 import csv
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 LEADS = ["I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Raw:
     """A corpus, one entry per record in the order of its table."""
 
@@ -22,29 +23,30 @@ class Raw:
     counts: NDArray[np.int16]
     """Microvolts `(records, 12, T)`."""
 
-    @property
+    @cached_property
     def ids(self) -> NDArray[np.int64]:
         return np.array([int(row["ecg_id"]) for row in self.table])
 
-    @property
+    @cached_property
     def patients(self) -> NDArray[np.int64]:
         return np.array([int(float(row["patient_id"])) for row in self.table])
 
-    @property
+    @cached_property
     def folds(self) -> NDArray[np.int64]:
         return np.array([int(row["strat_fold"]) for row in self.table])
 
-    @property
+    @cached_property
     def millivolts(self) -> NDArray[np.float32]:
         return self.counts.astype(np.float32) / np.float32(1000)
 
+    @cached_property
     def statements(self) -> list[dict[str, float]]:
         return [ast.literal_eval(row["scp_codes"]) for row in self.table]
 
     def labels(self, task: str) -> NDArray[np.float32]:
         """Give 0 or 1 for each record and each class of a task, classes in alphabetical order."""
         classes = sorted({self._named(code, task) for code in self.meanings} - {""})
-        named = [{self._named(code, task) for code in codes} for codes in self.statements()]
+        named = [{self._named(code, task) for code in codes} for codes in self.statements]
         return np.array([[name in of_record for name in classes] for of_record in named], np.float32)
 
     def rows(self, task: str, *folds: int) -> NDArray[np.int64]:
