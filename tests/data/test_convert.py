@@ -1,85 +1,146 @@
+import hashlib
 import shutil
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 import wfdb
 
+from projection import __version__
 from projection.data import convert as module
 from projection.data import record_writer
 from projection.data.convert import convert
-from projection.data.statements import LEADS
+from projection.data.statements import LABEL_SETS, LEADS
 from projection.data.store import open_store
-from projection.data.verify import info, verify
+from projection.data.verify import verify
 from projection.errors import ProjectionError
+from tests.data.raw import Raw, read_counts
 
 
-def assert_equals_wfdb(store_path: Path, source: Path, column: str) -> int:
-    store = open_store(store_path)
-    signals, names = store.signals(), store.tables.records[column]
-    for row, name in enumerate(names):
-        record = wfdb.rdrecord(str(source / name), physical=False)
-        assert [lead.lower() for lead in record.sig_name] == [lead.lower() for lead in LEADS]
-        assert np.array_equal(record.d_signal.T, signals[row]), name
-    return len(names)
-
-
-def part_of(source: Path, folder: Path, records: int) -> Path:
-    """A data set with the first records of another."""
-    folder.mkdir()
-    lines = (source / "ptbxl_database.csv").read_text(encoding="utf-8").splitlines(keepends=True)
-    (folder / "ptbxl_database.csv").write_text("".join(lines[: records + 1]), encoding="utf-8")
-    shutil.copy(source / "scp_statements.csv", folder)
-    for rate in ("records100", "records500"):
-        if (source / rate).is_dir():
-            (folder / rate).symlink_to((source / rate).resolve())
-    return folder
+def assert_equals_raw(path: Path, raw: Raw, rows: list[int] | None = None) -> None:
+    """Compare all that a file holds of each record with the raw files."""
+    wanted = np.arange(len(raw.ids)) if rows is None else np.array(rows)
+    store = open_store(path)
+    assert store.tables.records["ecg_id"].tolist() == raw.ids[wanted].tolist()
+    for name in ("report", "filename_lr", "recording_date"):
+        assert store.tables.records[name].tolist() == [raw.table[row][name] for row in wanted]
+    assert np.array_equal(store.signals(), raw.counts[wanted])
+    for task in LABEL_SETS:
+        assert np.array_equal(store.tables.labels(task), raw.labels(task)[wanted])
+    digests = [hashlib.sha256(raw.counts[row].astype("<i2").tobytes()).digest() for row in wanted]
+    assert [bytes(row) for row in store.signal_checksums()] == digests
+    assert store.attributes["signals_sha256"] == hashlib.sha256(b"".join(digests)).hexdigest()
+    assert store.attributes["tables_sha256"] == store.tables.sha256()
 
 
 def copied(corpus: Path, folder: Path) -> Path:
     return Path(shutil.copytree(corpus, folder))
 
 
-def test_every_real_record_at_100_hz_equals_wfdb(ptbxl: Path, ptbxl_file: Path) -> None:
-    assert assert_equals_wfdb(ptbxl_file, ptbxl, "filename_lr") == len(open_store(ptbxl_file).tables)
+def test_every_real_record_at_100_hz_equals_its_file(ptbxl: Path, ptbxl_file: Path) -> None:
+    store = open_store(ptbxl_file)
+    signals, names = store.signals(), store.tables.records["filename_lr"]
+    for row, name in enumerate(names):  # format 16, one sample after the other
+        assert np.array_equal(np.fromfile(ptbxl / f"{name}.dat", "<i2").reshape(-1, 12).T, signals[row]), name
+    for row in range(0, len(names), len(names) // 50 + 1):
+        assert np.array_equal(read_counts(ptbxl / names[row]), signals[row]), names[row]
 
 
 def test_real_records_at_500_hz_equal_wfdb(ptbxl: Path, tmp_path: Path) -> None:
     if not (ptbxl / "records500").is_dir():
         pytest.skip("no records500 in this PTB-XL")
-    source = part_of(ptbxl, tmp_path / "source", 95)
-    convert(source, tmp_path / "file.h5", sampling_rate=500)
-    assert assert_equals_wfdb(tmp_path / "file.h5", source, "filename_hr") == 95
-    assert open_store(tmp_path / "file.h5").shape == (95, 12, 5000)
+    source = tmp_path / "source"
+    source.mkdir()
+    lines = (ptbxl / "ptbxl_database.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (source / "ptbxl_database.csv").write_text("".join(lines[:41]), encoding="utf-8")
+    (source / "records500").symlink_to((ptbxl / "records500").resolve())
+    convert(source, tmp_path / "file.h5", sampling_rate=500, workers=1)
+    store = open_store(tmp_path / "file.h5")
+    assert store.shape == (40, 12, 5000)
+    for samples, name in zip(store.signals(), store.tables.records["filename_hr"], strict=True):
+        assert np.array_equal(read_counts(ptbxl / name), samples), name
 
 
-def test_every_synthetic_record_equals_wfdb(corpus: Path, corpus_file: Path) -> None:
-    assert assert_equals_wfdb(corpus_file, corpus, "filename_lr") == 160
+def test_a_file_holds_what_the_corpus_s_files_say(corpus_file: Path, raw: Raw) -> None:
+    assert_equals_raw(corpus_file, raw)
+
+
+def test_the_records_of_500_hz_are_taken_from_their_own_column(both_rates: Path, tmp_path: Path) -> None:
+    convert(both_rates, tmp_path / "file.h5", sampling_rate=500, workers=1)
+    store = open_store(tmp_path / "file.h5")
+    assert (store.sampling_rate, store.shape) == (500, (60, 12, 5000))
+    assert store.attributes["filename_column"] == "filename_hr"
+    for row in (0, 33, 59):
+        assert np.array_equal(store.signals()[row], read_counts(both_rates / store.tables.records["filename_hr"][row]))
+    verify(tmp_path / "file.h5", both_rates)
+    with pytest.raises(ProjectionError, match="is sampled at 100 Hz, not at 500 Hz"):
+        convert(both_rates, tmp_path / "other.h5", 500, filename_column="filename_lr")
 
 
 def test_the_schema(corpus_file: Path) -> None:
     with h5py.File(corpus_file) as file:
         signals = file["signals"]
-        assert signals.shape == (160, 12, 1000)
-        assert signals.dtype == np.int16
-        assert signals.chunks is None
-        assert signals.compression is None
+        assert (signals.shape, signals.dtype.str) == ((160, 12, 1000), "<i2")
+        assert (signals.chunks, signals.compression) == (None, None)
         assert signals.id.get_offset() % 4096 == 0
-        assert dict(signals.attrs)["units"] == "mV"
-        assert list(signals.attrs["leads"]) == list(LEADS)
-        assert (signals.attrs["gain"], signals.attrs["baseline"], signals.attrs["sampling_rate"]) == (1000, 0, 100)
+        about = dict(signals.attrs)
+        leads = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
+        assert about.pop("leads").tolist() == leads
+        assert about == {"gain": 1000, "baseline": 0, "units": "mV", "sampling_rate": 100}
         assert set(file) == {"signals", "records", "statements", "scp_statements", "checksums"}
-        made = {"schema_version", "created_by", "signals_sha256", "tables_sha256"}
-        assert set(file.attrs) == made | {"source", "source_version", "table", "filename_column"}
+        attributes = dict(file.attrs)
+        assert all(len(attributes.pop(name)) == 64 for name in ("signals_sha256", "tables_sha256"))
+        assert attributes == {
+            "schema_version": 1,
+            "created_by": f"projection {__version__}",
+            "source": "PTB-XL",
+            "source_version": "unknown",
+            "table": "ptbxl_database.csv",
+            "filename_column": "filename_lr",
+        }
 
 
-def test_two_processes_write_the_same_as_one(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("folder", "given", "version"),
+    [
+        ("physionet.org/files/ptb-xl/1.0.3", None, "1.0.3"),
+        ("ptb-xl-a-large-dataset-1.0.12", None, "1.0.12"),
+        ("ptbxl-1.0", None, "unknown"),
+        ("1.0.3", "2.0.0", "2.0.0"),
+    ],
+)
+def test_the_version_is_the_folder_s_unless_given(
+    corpus: Path, tmp_path: Path, folder: str, given: str | None, version: str
+) -> None:
+    source = tmp_path / folder
+    source.parent.mkdir(parents=True, exist_ok=True)
+    source.symlink_to(copied(few(corpus, tmp_path), tmp_path / f"copy/{Path(folder).name}"))
+    convert(source, tmp_path / "file.h5", source_version=given, source_name="mine", workers=1)
+    attributes = open_store(tmp_path / "file.h5").attributes
+    assert (attributes["source"], attributes["source_version"]) == ("mine", version)
+
+
+def few(corpus: Path, tmp_path: Path) -> Path:
+    """The first five records of a corpus."""
+    folder = tmp_path / "few"
+    folder.mkdir()
+    lines = (corpus / "ptbxl_database.csv").read_text().splitlines(keepends=True)
+    (folder / "ptbxl_database.csv").write_text("".join(lines[:6]))
+    for path in sorted((corpus / "records100/00000").iterdir())[:10]:
+        (folder / path.relative_to(corpus)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder / path.relative_to(corpus))
+    return folder
+
+
+def test_two_processes_write_the_same_as_one(
+    corpus: Path, corpus_file: Path, raw: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(record_writer, "_CHUNK", 32)
-    convert(corpus, tmp_path / "one.h5", workers=1)
     convert(corpus, tmp_path / "two.h5", workers=2)
-    one, two = open_store(tmp_path / "one.h5"), open_store(tmp_path / "two.h5")
-    assert np.array_equal(one.signals(), two.signals())
+    assert_equals_raw(tmp_path / "two.h5", raw)
+    one, two = open_store(corpus_file), open_store(tmp_path / "two.h5")
     assert one.attributes == two.attributes
 
 
@@ -117,63 +178,31 @@ def test_an_interrupted_conversion_leaves_nothing(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_records_of_another_length_are_refused(corpus: Path, tmp_path: Path) -> None:
-    source = copied(corpus, tmp_path / "source")
-    stem = sorted((source / "records100").rglob("*.hea"))[7]
-    wfdb.wrsamp(
-        stem.stem,
-        100,
-        ["mV"] * 12,
-        list(LEADS),
-        d_signal=np.zeros((500, 12), int),
-        fmt=["16"] * 12,
-        adc_gain=[1000.0] * 12,
-        baseline=[0] * 12,
-        write_dir=str(stem.parent),
-    )
-    with pytest.raises(ProjectionError, match="has 500 samples a lead, most have 1000"):
-        convert(source, tmp_path / "file.h5")
+@pytest.mark.parametrize("odd", [0, 7])
+def test_records_of_another_length_than_most_are_refused(corpus: Path, tmp_path: Path, odd: int) -> None:
+    source = few(corpus, tmp_path) if odd == 0 else copied(corpus, tmp_path / "source")
+    stem = sorted((source / "records100").rglob("*.hea"))[odd]
+    names = [lead.upper() for lead in LEADS]
+    wfdb.wrsamp(stem.stem, 100, ["mV"] * 12, names, d_signal=np.zeros((500, 12), int), fmt=["16"] * 12,
+                adc_gain=[1000.0] * 12, baseline=[0] * 12, write_dir=str(stem.parent))  # fmt: skip
+    with pytest.raises(ProjectionError, match=rf"1 of \d+ .*\n.*{stem.stem} has 500 samples a lead, most have 1000"):
+        convert(source, tmp_path / "file.h5", workers=1)
+    convert(source, tmp_path / "file.h5", workers=1, on_error="skip")
+    store = open_store(tmp_path / "file.h5")
+    assert store.skipped()["ecg_id"].tolist() == [odd + 1]
+    assert store.shape[1:] == (12, 1000)
 
 
-def test_verify_names_a_damaged_record(corpus: Path, corpus_file: Path, tmp_path: Path) -> None:
-    damaged = tmp_path / "file.h5"
-    shutil.copy(corpus_file, damaged)
-    store = open_store(damaged)
-    assert store.offset is not None
-    with damaged.open("r+b") as file:
-        file.seek(store.offset + 5 * 12 * 1000 * 2 + 77)
-        file.write(b"\x55")
-    with pytest.raises(ProjectionError, match=f"record {store.tables.records['ecg_id'][5]}: its samples"):
-        verify(damaged)
-
-
-def test_verify_compares_with_the_source(corpus: Path, corpus_file: Path, tmp_path: Path) -> None:
-    verify(corpus_file, corpus)
-    changed = copied(corpus, tmp_path / "source")
-    path = changed / "ptbxl_database.csv"
-    path.write_text(path.read_text().replace("SR", "AFIB"))
-    with pytest.raises(ProjectionError, match="tables differ"):
-        verify(corpus_file, changed)
-
-
-@pytest.mark.parametrize("content", [b"", b"not HDF5 at all"])
-def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "file.h5"
-    path.write_bytes(content)
-    with pytest.raises(ProjectionError, match="is not a file that"):
-        verify(path)
-
-
-def test_another_schema_version_is_refused(corpus_file: Path, tmp_path: Path) -> None:
-    path = Path(shutil.copy(corpus_file, tmp_path / "file.h5"))
-    with h5py.File(path, "r+") as file:
-        file.attrs["schema_version"] = 99
-    with pytest.raises(ProjectionError, match="schema version 99"):
-        open_store(path)
-
-
-def test_info_describes_the_file(corpus_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    info(corpus_file)
-    told = capsys.readouterr().out
-    assert "12 leads, 10 s at 100 Hz" in told
-    assert "superdiagnostic" in told
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"workers": 0}, "at least 1, found 0 and 100"),
+        ({"sampling_rate": 0}, "at least 1, found 2 and 0"),
+        ({"sampling_rate": 250}, "no column filename,"),
+        ({"table": "other.csv"}, r"No other\.csv in"),
+    ],
+)
+def test_bad_arguments_are_named(corpus: Path, tmp_path: Path, arguments: dict[str, Any], told: str) -> None:
+    with pytest.raises(ProjectionError, match=told):
+        convert(corpus, tmp_path / "out" / "file.h5", **arguments)
+    assert not list(tmp_path.iterdir())
