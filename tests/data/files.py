@@ -1,5 +1,6 @@
-"""The synthetic corpus in files of other layouts."""
+"""HDF5 files: what they hold, and the same in other layouts."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 from projection.data.file_signals import ChunkedSignals, DiskSignals, MemorySignals
 from projection.data.signal_sets import DeviceSignals, open_signals
 from projection.data.signals import Signals
-from projection.data.store import Store
+from projection.data.statements import LABEL_SETS
+from projection.data.store import Store, open_store
+from tests.data.raw import Raw
 
 
 def rewrite(source: Path, target: Path, rows: slice, **layout: Any) -> None:
@@ -40,3 +43,19 @@ def every_kind(files: dict[str, Store]) -> dict[str, Signals]:
         "joined": open_signals([files["first"], files["second"]]),
         "joined on disk": open_signals([files["first"], files["second"]], disk=True),
     }
+
+
+def assert_equals_raw(path: Path, raw: Raw, rows: list[int] | None = None) -> None:
+    """Compare all that a file holds of each record with the raw files."""
+    wanted = np.arange(len(raw.ids)) if rows is None else np.array(rows)
+    store = open_store(path)
+    assert store.tables.records["ecg_id"].tolist() == raw.ids[wanted].tolist()
+    for name in ("report", "filename_lr", "recording_date"):
+        assert store.tables.records[name].tolist() == [raw.table[row][name] for row in wanted]
+    assert np.array_equal(store.signals(), raw.counts[wanted])
+    for task in LABEL_SETS:
+        assert np.array_equal(store.tables.labels(task), raw.labels(task)[wanted])
+    digests = [hashlib.sha256(raw.counts[row].astype("<i2").tobytes()).digest() for row in wanted]
+    assert [bytes(row) for row in store.signal_checksums()] == digests
+    assert store.attributes["signals_sha256"] == hashlib.sha256(b"".join(digests)).hexdigest()
+    assert store.attributes["tables_sha256"] == store.tables.sha256()

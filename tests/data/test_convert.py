@@ -1,4 +1,3 @@
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,27 +11,12 @@ from projection import __version__
 from projection.data import convert as module
 from projection.data import record_writer
 from projection.data.convert import convert
-from projection.data.statements import LABEL_SETS, LEADS
+from projection.data.statements import LEADS
 from projection.data.store import open_store
 from projection.data.verify import verify
 from projection.errors import ProjectionError
+from tests.data.files import assert_equals_raw
 from tests.data.raw import Raw, read_counts
-
-
-def assert_equals_raw(path: Path, raw: Raw, rows: list[int] | None = None) -> None:
-    """Compare all that a file holds of each record with the raw files."""
-    wanted = np.arange(len(raw.ids)) if rows is None else np.array(rows)
-    store = open_store(path)
-    assert store.tables.records["ecg_id"].tolist() == raw.ids[wanted].tolist()
-    for name in ("report", "filename_lr", "recording_date"):
-        assert store.tables.records[name].tolist() == [raw.table[row][name] for row in wanted]
-    assert np.array_equal(store.signals(), raw.counts[wanted])
-    for task in LABEL_SETS:
-        assert np.array_equal(store.tables.labels(task), raw.labels(task)[wanted])
-    digests = [hashlib.sha256(raw.counts[row].astype("<i2").tobytes()).digest() for row in wanted]
-    assert [bytes(row) for row in store.signal_checksums()] == digests
-    assert store.attributes["signals_sha256"] == hashlib.sha256(b"".join(digests)).hexdigest()
-    assert store.attributes["tables_sha256"] == store.tables.sha256()
 
 
 def copied(corpus: Path, folder: Path) -> Path:
