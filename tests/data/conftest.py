@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from projection.data.store import Store, open_store
 from projection.data.synthetic import synthesize
 from tests.data.files import rewrite
 from tests.data.raw import Raw, read_raw
+from tests.data.site import Site, served
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +34,10 @@ def files(corpus_file: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     rewrite(corpus_file, folder / "second.h5", slice(70, 160), chunks=(1, 12, 1000))
     stores = {path.stem: open_store(path) for path in folder.iterdir()}
     return {"whole": open_store(corpus_file), **stores}
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """A web server with PTB-XL's layout, for one test."""
+    with served() as running:
+        yield running
