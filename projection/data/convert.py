@@ -29,8 +29,8 @@ def convert(
 ) -> None:
     """Convert a folder of WFDB records with PTB-XL's tables to one HDF5 file.
 
-    Every record is proved against the checksums of its header. The file appears under its name only when it is
-    complete.
+    Every record is proved against the checksums of its header, where that has some. The file appears under its name
+    only when it is complete.
 
     Args:
         source: Folder with the table of records, the records that it names, and, as in PTB-XL, scp_statements.csv.
