@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +70,17 @@ class Records:
 
     def located(self, windows: Array) -> list[tuple[int, int]]:
         """Find which record each window was cut from, and at which sample."""
-        if not hasattr(self, "_places"):
-            samples = np.round(1000 * self.x.transpose(0, 2, 1)).astype(np.int16)
-            self._places = {samples[place].tobytes(): place for place in np.ndindex(samples.shape[:2])}
-        return [self._places[np.round(1000 * window[:, 0]).astype(np.int16).tobytes()] for window in windows]
+        return [self._places[_microvolts(window[:, 0])] for window in windows]
+
+    @cached_property
+    def _places(self) -> dict[bytes, tuple[int, int]]:
+        records, _, length = self.x.shape
+        return {_microvolts(self.x[place[0], :, place[1]]): place for place in np.ndindex(records, length)}
+
+
+def _microvolts(sample: Array) -> bytes:
+    """Name a sample of all leads by its values, which no other sample of the corpus has."""
+    return np.round(1000 * sample).astype(np.int16).tobytes()
 
 
 def features(x: Array) -> Array:

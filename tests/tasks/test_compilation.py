@@ -9,6 +9,8 @@ from projection.data.statements import LEADS
 from projection.models import CNN1d
 from projection.tasks import ClassificationTask
 
+pytestmark = pytest.mark.slow  # the compiler alone takes ten seconds to import
+
 
 class Telling(CNN1d):
     """Tells whether it runs compiled."""
@@ -44,7 +46,6 @@ def test_compiling_keeps_the_names_of_the_weights() -> None:
     assert task_with(Telling, compile=True).state_dict().keys() == task_with(Telling).state_dict().keys()
 
 
-@pytest.mark.slow  # ten seconds to import the compiler
 def test_results_stay_when_a_compiled_network_computes_the_next_ones() -> None:
     task = task_with(Reusing, compile=True, window=None)
     with torch.compiler.set_stance("force_eager"):  # only what the task does with results is of interest here
@@ -53,7 +54,6 @@ def test_results_stay_when_a_compiled_network_computes_the_next_ones() -> None:
     assert torch.equal(first, torch.ones(4, 3))
 
 
-@pytest.mark.slow
 def test_a_compiled_task_has_the_logits_and_gradients_of_one_that_is_not() -> None:
     if shutil.which("g++") is None:
         pytest.skip("no g++: PyTorch compiles for the CPU with it")

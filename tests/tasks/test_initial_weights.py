@@ -10,6 +10,7 @@ from projection.errors import ProjectionError
 from projection.models import CNN1d, FCNWang
 from projection.tasks.initial_weights import load_matching
 from tests.conftest import Run
+from tests.runs import weights
 
 
 def test_what_matches_is_loaded_and_the_rest_is_told(tmp_path: Path) -> None:
@@ -26,9 +27,10 @@ def test_what_matches_is_loaded_and_the_rest_is_told(tmp_path: Path) -> None:
     assert "Not in the network: extra" in told
 
 
-def test_a_run_begins_with_another_task_s_weights(run: Run, tiny: list[str], caplog: pytest.LogCaptureFixture) -> None:
-    first = run("fit", *tiny, "--trainer.max_epochs", "1")
-    best = first / "checkpoints" / "best.ckpt"
+def test_a_run_begins_with_another_task_s_weights(
+    run: Run, tiny: list[str], fitted: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    best = fitted / "checkpoints" / "best.ckpt"
     frozen = [
         "--model.init_args.optimizer.init_args.lr",
         "0",
@@ -39,9 +41,7 @@ def test_a_run_begins_with_another_task_s_weights(run: Run, tiny: list[str], cap
     options = [*tiny, "--data.task", "rhythm", "--model.init_args.init_from", str(best), *frozen]
     second = run("fit", *options, "--trainer.max_epochs", "1", "--model.init_args.schedule", "null")
     assert "Of another shape: head" in caplog.text
-    states = [
-        torch.load(path, weights_only=True)["state_dict"] for path in (best, second / "checkpoints" / "last.ckpt")
-    ]
+    states = [weights(path) for path in (best, second / "checkpoints" / "last.ckpt")]
     body = [name for name in states[0] if name.startswith("net.body") and "weight" in name]
     assert body
     assert all(torch.equal(states[0][name], states[1][name]) for name in body)
