@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from projection.errors import ProjectionError
 from projection.models.net import ConvNet, convolution, dense_head, initialise, normalised
 
 _WIDTH = 128
@@ -17,13 +18,19 @@ class ResNet1dWang(ConvNet):
     Args:
         leads: Input channels.
         classes: Outputs.
-        kernel_size: Samples of the first convolution of each block (odd); the second has `kernel_size // 2 + 1`.
+        kernel_size: Samples of the first convolution of each block (1, 5, 9, ...); the second has
+            `kernel_size // 2 + 1`, which is odd as well.
         hidden: Width of the layer between pooling and output.
         dropout: Probability before the output layer; half of it applies before the hidden one (0 to 1).
+
+    Raises:
+        ProjectionError: If a convolution of blocks would have an even number of samples.
     """
 
     def __init__(self, leads: int, classes: int, kernel_size: int = 5, hidden: int = 128, dropout: float = 0.5) -> None:
         super().__init__()
+        if kernel_size % 4 != 1:
+            raise ProjectionError(f"ResNet1dWang: kernel_size must be 1, 5, 9, ..., found {kernel_size}.")
         blocks = [Block(kernel_size, stride) for stride in (1, 2, 2)]
         self.body = nn.Sequential(normalised(leads, _WIDTH, 7), *blocks)
         self.head = dense_head(2 * _WIDTH, classes, hidden, dropout)
