@@ -120,7 +120,13 @@ def test_s4_remembers_as_hippo_does(state: int) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_s4_runs_in_half_precision() -> None:
-    net = S4(12, 5, width=16, depth=1)
+def test_s4_filters_in_full_precision_where_all_else_is_halved() -> None:
+    net, x = S4(12, 5, width=16, depth=1), torch.randn(2, 12, 250)
+    space, maps = net.body[0].space, torch.randn(2, 16, 250)
+    expected, logits = space(maps), net.eval()(x)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert net(torch.randn(2, 12, 250)).isfinite().all()
+        assert torch.equal(space(maps), expected)
+        halved = space(maps.bfloat16())
+        torch.testing.assert_close(net(x).float(), logits, rtol=0.1, atol=0.02)
+    assert halved.dtype == torch.bfloat16
+    torch.testing.assert_close(halved.float(), space(maps.bfloat16().float()), rtol=0.01, atol=0.01)

@@ -26,7 +26,7 @@ BENCHMARK = {
 HEAD = {"hidden": 128, "dropout": 0.5}
 GENTLER = {**BENCHMARK, "lr": 0.001}  # our own choice for nets from other fields
 # tmehari/ssm_ecg, train_ecg_model.py: a constant 0.001, weight decay 0.001, windows of 250 samples, four layers of 512
-# with states of 8, dropout 0.2, and the mean over windows side by side; batches are smaller here
+# with states of 8, dropout 0.2, and the mean over windows side by side; its default batch is 128
 S4 = {
     **BENCHMARK,
     "batch_size": 32,
