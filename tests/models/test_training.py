@@ -30,7 +30,7 @@ EPOCHS, BATCHES, RECORDS = 4, 5, 20
 @pytest.mark.parametrize(
     "config",
     [
-        pytest.param(path, id=path.stem, marks=[] if path.stem in ("fcn_wang", "s4") else pytest.mark.slow)
+        pytest.param(path, id=path.stem, marks=[] if path.stem in ("xresnet1d18", "s4") else pytest.mark.slow)
         for path in CONFIGS
     ],
 )
