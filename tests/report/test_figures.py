@@ -1,154 +1,141 @@
-"""Curves, matrices and drawings by themselves, against independent computations."""
+"""Matrices, forest plots, learning curves and the parts of charts by themselves."""
 
-import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import sklearn.metrics
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from projection.data.statements import LEADS
 from projection.evaluation.judge import judge
+from projection.evaluation.predictions import Predictions
 from projection.evaluation.protocol import Protocol
-from projection.report.curves import GRID, class_curves, cumulated, draw_resamples, precision_recall_points, roc_points
-from projection.report.ecg import MM, draw_ecg, layout, smoothed
+from projection.evaluation.subgroups import Subgroup
+from projection.report.forest import forest_plot
 from projection.report.learning import learning_curves, read_metrics
-from projection.report.matrices import co_occurrence, confusion_matrix, mistakes
-from projection.report.svg import Axis, Chart, path, ticks
-from projection.report.tables import auroc_table
+from projection.report.matrices import co_occurrence, confusion_matrix, matrix_figure, mistakes
+from projection.report.svg import Axis, path, ticks
+from projection.report.svg import Chart as Drawn
+from projection.report.tables import auroc_table, subgroup_table
 from tests.evaluation.made_up import made_up
+from tests.report.drawings import Chart, kind, matrix, numbers
+
+PROTOCOL = Protocol("youden", 0.9, 5, 0, 0.95)
 
 
-@given(st.lists(st.tuples(st.sampled_from([0.1, 0.2, 0.35, 0.6, 0.9]), st.booleans()), min_size=2, max_size=40))
-def test_curves_agree_with_scikit_learn(pairs: list[tuple[float, bool]]) -> None:
-    pairs = [*pairs, (0.35, True), (0.35, False)]
-    scores = torch.tensor([score for score, _ in pairs], dtype=torch.float64)
-    labels = torch.tensor([label for _, label in pairs])
-    reports = cumulated(scores, labels, torch.ones(len(pairs), 1))
-    false, true, _ = sklearn.metrics.roc_curve(labels, scores, drop_intermediate=False)
-    found = roc_points(*reports)
-    np.testing.assert_allclose(found[0][0], false)
-    np.testing.assert_allclose(found[1][0], true)
-    precision, recall, _ = sklearn.metrics.precision_recall_curve(labels, scores)
-    drawn = precision_recall_points(*reports)
-    np.testing.assert_allclose(drawn[0][0], recall[-2::-1])
-    np.testing.assert_allclose(drawn[1][0], precision[-2::-1])
+def share(wanted: np.ndarray, among: np.ndarray) -> float:
+    """Give the part of some records for which something holds."""
+    return wanted[among].mean() if among.any() else np.nan
 
 
-def test_resampled_curves_are_those_of_the_resampled_records() -> None:
-    test = made_up(1.0, records=60)
-    scores, labels = test.scores[:, 0], test.labels[:, 0] > 0
-    chosen = torch.randint(60, (60,), generator=torch.Generator().manual_seed(3))
-    counts = torch.bincount(chosen, minlength=60).float().unsqueeze(1)
-    false, true, _ = sklearn.metrics.roc_curve(labels[chosen], scores[chosen], drop_intermediate=False)
-    found = roc_points(*cumulated(scores, labels, counts))
-    grid = GRID.numpy()
-    np.testing.assert_allclose(np.interp(grid, found[0][0], found[1][0]), np.interp(grid, false, true), atol=1e-12)
+@settings(max_examples=20)
+@given(st.integers(0, 1000))
+def test_shares_of_statements_agree_with_counting_records(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    true, predicted = generator.random((2, 12, 4)) < 0.4
+    together = [[share(true[:, j], true[:, i]) for j in range(4)] for i in range(4)]
+    np.testing.assert_allclose(co_occurrence(torch.from_numpy(true).byte()), together)
+    # beside the diagonal only what is reported wrongly
+    confused = [
+        [share(predicted[:, j], true[:, i] & (~true[:, j] if i != j else True)) for j in range(4)] for i in range(4)
+    ]
+    hits, records = confusion_matrix(torch.from_numpy(true).byte(), torch.from_numpy(predicted))
+    np.testing.assert_allclose(hits / records, confused)
 
 
-def test_bands_hold_the_curve_and_narrow_with_more_records() -> None:
-    protocol = Protocol("youden", 0.9, 200, 0, 0.95)
-    widths = []
-    for records in (200, 3200):
-        test = made_up(1.0, records=records)
-        curve = class_curves(test, draw_resamples(test, protocol, None), 0.95)["A"].roc
-        at_grid = np.interp(GRID.numpy(), curve.x, curve.y)
-        inside = (curve.low.numpy() <= at_grid + 1e-9) & (at_grid - 1e-9 <= curve.high.numpy())
-        assert inside.mean() > 0.95
-        widths.append(float((curve.high - curve.low).mean()))
-    assert 2.5 < widths[0] / widths[1] < 6
+def test_mistakes_are_listed_by_how_many_more_there_are_than_elsewhere() -> None:
+    generator = np.random.default_rng(0)
+    true, predicted = generator.random((2, 300, 4)) < [[[0.4, 0.5, 0.3, 0.2]], [[0.5, 0.3, 0.2, 0.05]]]
+    predicted[:, 2] |= true[:, 0] & (generator.random(300) < 0.5)
+    predicted[:40, 3] &= ~true[:40, 3]
+    names = ("A", "B", "C", "D")
+    expected = []
+    for i, j in zip(*np.nonzero(~np.eye(4, dtype=bool)), strict=True):
+        among, elsewhere = true[:, i] & ~true[:, j], predicted[~true[:, j], j].mean()
+        hits = int(predicted[among, j].sum())
+        if hits >= 5 and hits > among.sum() * elsewhere:
+            excess = hits - among.sum() * elsewhere
+            expected.append((excess, names[i], names[j], hits, int(among.sum()), pytest.approx(elsewhere)))
+    expected.sort(key=lambda entry: -entry[0])
+    test = Predictions(torch.arange(300), torch.rand(300, 4).double(), torch.from_numpy(true).byte(), names)
+    found = mistakes(test, torch.from_numpy(predicted))
+    assert [(f.true, f.predicted, f.count, f.records, f.elsewhere) for f in found] == [each[1:] for each in expected]
+    assert (found[0].true, found[0].predicted) == ("A", "C")
+    assert mistakes(test, torch.from_numpy(predicted), most=1) == found[:1]
+    assert {f.count for f in found} > {f.count for f in mistakes(test, torch.from_numpy(predicted), fewest=30)}
 
 
-def test_confusion_counts_false_reports_beside_what_is_true() -> None:
-    #                       A true twice, once with B
-    labels = torch.tensor([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1]])
-    decisions = torch.tensor([[1, 1, 0], [0, 1, 1], [0, 0, 0], [0, 1, 1]]).bool()
-    hits, records = confusion_matrix(labels, decisions)
-    assert hits.tolist() == [[1, 1, 1], [0, 1, 1], [0, 1, 1]]
-    assert records.tolist() == [[2, 1, 2], [1, 2, 2], [1, 1, 1]]
-    assert co_occurrence(labels).tolist() == [[1, 0.5, 0], [0.5, 1, 0], [0, 0, 1]]
+@pytest.mark.parametrize("classes", [3, 10])  # names of more than eight columns are turned
+def test_a_matrix_has_each_share_in_its_row_and_column(classes: int) -> None:
+    rows, columns = ([f"{side}{i}" for i in range(classes)] for side in "rc")
+    shares = torch.arange(classes**2).view(classes, classes).double() / classes**2
+    shares[0, 1] = torch.nan
+    expected = {}
+    for (i, j), value in np.ndenumerate(shares.numpy()):
+        if value == value:
+            # the darker, the more; white numbers on dark ground
+            colour = [round(255 - value * (255 - dark)) for dark in (8, 48, 107)]
+            expected[rows[i], columns[j]] = (f"{100 * value:.0f}", "light" if value > 0.5 else "", colour)
+    assert matrix(matrix_figure("title", rows, columns, shares, "corner"), rows, columns) == expected
 
 
-def test_mistakes_are_listed_where_they_are_more_frequent_than_elsewhere() -> None:
-    test = made_up(1.0)
-    decisions = test.labels.bool().clone()
-    beside = torch.nonzero((test.labels[:, 0] == 1) & (test.labels[:, 2] == 0))[:, 0]
-    decisions[beside[:20], 2] = True
-    (found,) = mistakes(test, decisions)
-    assert (found.true, found.predicted, found.count, found.records) == ("A", "C", 20, len(beside))
-    assert found.elsewhere == pytest.approx(20 / int((test.labels[:, 2] == 0).sum()))
+def test_a_forest_plot_has_each_group_s_numbers_in_its_line() -> None:
+    nan = float("nan")
+    groups = [
+        Subgroup("sex", "male", 1200, 3, 0.91, 0.87, 0.94, 0.9),
+        Subgroup("sex", "female", 80, 3, 0.84, 0.71, 0.9, 0.88),
+        Subgroup("age", "under 40", 9, 0, nan, nan, nan, nan),
+        Subgroup("age", "80 and over", 30, 1, 0.95, nan, nan, 0.86),
+    ]
+    svg = forest_plot(groups, 0.89)
+    drawn = Chart(svg)
+    lines = {float(text.get("y", "")) - 4: text.text for text in drawn.root.iter("text") if kind(text) == ""}
+    names = [name for name in lines.values() if name in {group.group for group in groups}]
+    assert names == ["male", "female", "80 and over"]
+    for y, name in lines.items():
+        if name not in names:
+            continue
+        (group,) = [group for group in groups if group.group == name]
+        squares = [n for n in drawn.root.iter("rect") if float(n.get("y", "")) + 4 == y]
+        assert [across(drawn, float(n.get("x", "")) + 4) for n in squares] == [pytest.approx(group.auroc, abs=1e-3)]
+        paths = [[*numbers(n.get("d", "")), kind(n)] for n in drawn.root.iter("path")]
+        ticks = [across(drawn, x) for x, top, bottom, style in paths if style == "line s1" and (top + bottom) / 2 == y]
+        assert ticks == [pytest.approx(group.everyone, abs=1e-3)]
+        ends = [
+            (across(drawn, low), across(drawn, high))
+            for low, at, high, style in paths
+            if style == "line s0" and at == y
+        ]
+        assert ends == ([pytest.approx((group.low, group.high), abs=1e-3)] if group.low == group.low else [])
+    attributes = [(t.text, float(t.get("y", "")) - 4) for t in drawn.root.iter("text") if t.text in ("sex", "age")]
+    assert attributes == [("sex", min(lines)), ("age", next(y for y, name in lines.items() if name == "80 and over"))]
+    (overall,) = [numbers(n.get("d", ""))[0] for n in drawn.root.iter("path") if kind(n) == "guide"]
+    assert across(drawn, overall) == pytest.approx(0.89, abs=1e-3)
+    assert subgroup_table(groups, PROTOCOL).rows == [
+        ["sex: male", "1,200", "3", "0.910", "0.870 to 0.940", "0.900"],
+        ["sex: female", "80", "3", "0.840", "0.710 to 0.900", "0.880"],
+        ["age: under 40", "9", "0", "too few", "", ""],
+        ["age: 80 and over", "30", "1", "0.950", "too few", "0.860"],
+    ]
+
+
+def across(chart: Chart, x: float) -> float:
+    return float(chart.read(np.array([[x, 0.0]]))[0, 0])
 
 
 def test_classes_without_positives_are_undefined_and_shown_so() -> None:
     test = made_up(1.0)
     test.labels[:, 1] = 0
-    judged = judge(test, test, Protocol("youden", 0.9, 5, 0, 0.95))
-    assert auroc_table({"one": judged, "other": judged}).rows[1] == ["B", "0", "-", "-", "-", "-"]
-    assert set(class_curves(test, torch.ones(len(test.ids), 1), 0.95)) == {"A", "C"}
-
-
-def points(data: str) -> np.ndarray:
-    return np.array([[float(value) for value in pair.split()] for pair in re.split("[ML]", data)[1:]])
-
-
-@pytest.mark.parametrize("rate", [100, 250, 500])
-def test_a_drawing_is_to_scale(rate: int) -> None:
-    time = np.arange(10 * rate) / rate
-    signals = np.stack([0.1 * lead + 0.5 * np.sin(2 * np.pi * 0.8 * time) for lead in range(12)])
-    svg = draw_ecg("drawing", signals, rate)
-    baselines, height = layout(signals, rate)
-    assert f'viewBox="0 0 2600 {MM * height}"' in svg
-    traces = [points(data) for data in re.findall(r'<path d="([^"]*)"/>', svg)]
-    assert len(traces) == 13
-    order = [*("I", "aVR", "V1", "V4"), *("II", "aVL", "V2", "V5"), *("III", "aVF", "V3", "V6"), "II"]
-    for index, (lead, trace) in enumerate(zip(order, traces, strict=True)):
-        row, column = divmod(index, 4)
-        start = 2.5 * column if row < 3 else 0
-        # 25 mm/s from the first sample on, 10 mm/mV upwards from the row's baseline, to a hundredth of a millimetre
-        seconds = start + (trace[:, 0] / MM - 8 - 25 * start) / 25
-        millivolts = (baselines[row] - trace[:, 1] / MM) / 10
-        expected = np.interp(seconds, time, signals[LEADS.index(lead)])
-        assert np.abs(millivolts - expected).max() < 0.004
-        # to the next strip, or the record's last sample
-        length = 10 - 1 / rate if row == 3 or column == 3 else start + 2.5
-        assert seconds[0] == pytest.approx(start)
-        assert seconds[-1] == pytest.approx(length, abs=0.005)
-
-
-def test_the_calibration_pulse_is_a_millivolt_and_a_fifth_of_a_second() -> None:
-    svg = draw_ecg("drawing", np.zeros((12, 1000)), 100)
-    pulses = [points(data) for data in re.findall(r'class="calibration" d="([^"]*)"', svg)]
-    assert len(pulses) == 4
-    for pulse in pulses:
-        assert (pulse[1] - pulse[2]).tolist() == [0, 10 * MM]
-        assert (pulse[3] - pulse[2]).tolist() == [5 * MM, 0]
-
-
-def test_large_deflections_get_room_and_short_or_long_records_are_drawn() -> None:
-    flat = np.zeros((12, 1000))
-    usual, height = layout(flat, 100)
-    tall = flat.copy()
-    tall[0, 100], tall[1, 900] = 2.5, -2.5
-    higher, more = layout(tall, 100)
-    assert higher[0] - usual[0] == 10
-    assert more - height == 20
-    for samples in (130, 3000):
-        assert "nan" not in draw_ecg("drawing", np.ones((12, samples)), 100, np.ones((12, samples)))
-
-
-def test_attribution_is_drawn_where_it_is_strong() -> None:
-    attribution = np.zeros((12, 1000))
-    attribution[0, 100:110], attribution[0, 200:203] = 1.0, -0.5
-    svg = draw_ecg("drawing", np.zeros((12, 1000)), 100, attribution)
-    halos = {kind: points(data) for kind, data in re.findall(r'<path class="((?:for|against)[^"]*)" d="([^"]*)"', svg)}
-    assert set(halos) == {"for level4", "for level3", "against level2", "against level3"}
-    assert halos["for level4"][:, 0].min() == pytest.approx(MM * (8 + 25 * 1.0))
-    assert "for level" not in draw_ecg("drawing", np.zeros((12, 1000)), 100, np.zeros((12, 1000)))
-    assert smoothed(attribution, 100).sum() == pytest.approx(attribution.sum())
+    judged = judge(test, test, PROTOCOL)
+    other = judge(test, made_up(2.0), PROTOCOL)
+    table = auroc_table({"one": judged, "other": other})
+    assert table.head == ["class", "records with it", "one", "other", "mean", "s.d."]
+    assert table.rows[1] == ["B", "0", "-", f"{other.classes['B']['auroc']:.3f}", "-", "-"]
+    values = [each.classes["A"]["auroc"] for each in (judged, other)]
+    expected = (*values, np.mean(values), abs(values[0] - values[1]) / 2**0.5)
+    assert table.rows[0] == ["A", f"{int(test.labels[:, 0].sum())}", *(f"{value:.3f}" for value in expected)]
 
 
 def test_a_resumed_run_s_parts_are_joined(tmp_path: Path) -> None:
@@ -169,6 +156,40 @@ def test_a_resumed_run_s_parts_are_joined(tmp_path: Path) -> None:
     assert series == ["training, or the only series of a chart"]
 
 
+def logged(folder: Path, auroc: list[float]) -> Path:
+    """Write metrics as a run logs them: each row has some of the columns."""
+    (folder / "metrics").mkdir(parents=True)
+    rows = [{"step": 10 * i, "train/loss": 1 / (i + 1), "lr-AdamW": 0.001 * (3 - i)} for i in range(3)]
+    rows += [{"step": 10 * i + 9, "val/loss": 2 / (i + 1), "val/auroc": value} for i, value in enumerate(auroc)]
+    rows += [{"step": 30, "test/auroc": 0.7, "test/loss": 9.0}]
+    pd.DataFrame(rows).to_csv(folder / "metrics" / "metrics.csv", index=False)
+    return folder
+
+
+def test_learning_curves_show_what_was_logged_and_mark_the_best(tmp_path: Path) -> None:
+    runs = {"one": logged(tmp_path / "one", [0.6, 0.9, 0.8]), "other": logged(tmp_path / "other", [0.5, 0.55, 0.7])}
+    charts, series = learning_curves({"one": runs["one"]}, "val/auroc", lowest=False)
+    assert series == ["training, or the only series of a chart", "validation"]
+    drawn = {chart.title.removeprefix("Learning curve: "): Chart(chart.svg()) for chart in charts}
+    assert list(drawn) == ["loss", "auroc", "lr-AdamW"]
+    near = {"atol": 0.06}
+    np.testing.assert_allclose(drawn["loss"].curves(0)[0], [[0, 1], [10, 1 / 2], [20, 1 / 3]], **near)
+    np.testing.assert_allclose(drawn["loss"].curves(1)[0], [[9, 2], [19, 1], [29, 2 / 3]], **near)
+    np.testing.assert_allclose(drawn["auroc"].curves(1)[0], [[9, 0.6], [19, 0.9], [29, 0.8]], **near)
+    np.testing.assert_allclose(drawn["lr-AdamW"].curves(0)[0], [[0, 0.003], [10, 0.002], [20, 0.001]], **near)
+    np.testing.assert_allclose(drawn["auroc"].dots(1), [[19, 0.9]], **near)
+    assert all("<circle" not in chart.svg() for chart in (charts[0], charts[2]))
+    charts, _ = learning_curves({"one": runs["one"]}, "val/loss", lowest=True)
+    np.testing.assert_allclose(Chart(charts[0].svg()).dots(1), [[29, 2 / 3]], **near)
+
+    charts, series = learning_curves(runs, "val/auroc", lowest=False)
+    assert series == ["one", "other"]
+    assert [chart.title.split(": ")[1] for chart in charts] == ["train/loss", "val/loss", "val/auroc", "lr-AdamW"]
+    both = Chart(charts[2].svg())
+    np.testing.assert_allclose(both.curves(1)[0], [[9, 0.5], [19, 0.55], [29, 0.7]], **near)
+    np.testing.assert_allclose([both.dots(0)[0], both.dots(1)[0]], [[19, 0.9], [29, 0.7]], **near)
+
+
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
 def test_axes_have_a_few_round_numbers(low: float, length: float) -> None:
     found = ticks(low, low + length)
@@ -178,7 +199,7 @@ def test_axes_have_a_few_round_numbers(low: float, length: float) -> None:
 
 def test_lines_are_broken_where_nothing_is_known() -> None:
     assert path([0, 1, 2, 3], [0, float("nan"), 2, 3.04]) == "M0 0M2 2L3 3"
-    chart = Chart("a & b", Axis("<x>", 0, 1), Axis("y", 0, 1))
+    chart = Drawn("a & b", Axis("<x>", 0, 1), Axis("y", 0, 1))
     chart.dots([0.5, float("nan")], [0.5, 0.5])
     assert chart.svg().count("<circle") == 1
     assert "&lt;x&gt;" in chart.svg()
