@@ -1,23 +1,25 @@
-"""A run of the synthetic corpus, trained once for all tests of the report, and pages as tables of text."""
+"""Run folders that a test may change, and pages as tables of text."""
 
+import re
 import shutil
-import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from projection.__main__ import main
-from tests.conftest import ROOT
 
 
 class Tables(HTMLParser):
-    """The tables of a page by their captions, each a list of rows of texts."""
+    """The tables of a page by their captions, each a list of rows of texts; `every` has all tables of a caption."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.found: dict[str, list[list[str]]] = {}
+        self.every: dict[str, list[list[list[str]]]] = {}
         self._rows: list[list[str]] = []
         self._caption, self._text = "", ""
         self.feed(page)
@@ -40,26 +42,41 @@ class Tables(HTMLParser):
             self._rows[-1].append(self._text)
         if tag == "table":
             self.found[self._caption] = self._rows
+            self.every.setdefault(self._caption, []).append(self._rows)
 
 
-@pytest.fixture(scope="session")
-def _trained(corpus_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report") / "trained"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder.parent)
-        patch.setattr(sys, "argv", ["projection"])
-        options = ["--config", str(ROOT / "configs" / "demo.yaml"), "--data.path", str(corpus_file)]
-        options += ["--data.task", "superdiagnostic", "--data.batch_size", "32", "--trainer.max_epochs", "2"]
-        options += ["--model.init_args.net.init_args.widths", "[4,8]", "--trainer.enable_model_summary", "false"]
-        options += ["--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"]
-        main(["fit", *options, "--trainer.log_every_n_steps", "1", "--trainer.default_root_dir", str(folder)])
-    return folder
+@dataclass(frozen=True)
+class Article:
+    """A record as the page shows it."""
+
+    heading: str
+    facts: dict[str, str]
+    chips: list[str]
+    drawing: str
+    words: str = ""
+
+
+def articles(page: str) -> list[Article]:
+    """Read the records on a page."""
+    found = []
+    for part in re.findall(r'<article class="case">(.*?)</article>', page, re.DOTALL):
+        facts = {name: unescape(text) for name, text in re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", part)}
+        facts.pop("probabilities")
+        (heading,), words = re.findall("<h4>(.*?)</h4>", part), re.findall('<p class="small">(.*?)</p>', part)
+        chips = re.findall(r'<span class="chip \w*">(.*?)</span>', part)
+        found.append(Article(heading, facts, chips, part[part.index("<svg") : part.index("</svg>") + 6], *words))
+    return found
+
+
+def drawings(page: str) -> dict[str, str]:
+    """Find the drawings of a page by their names."""
+    return {unescape(name): svg for svg, name in re.findall(r'(<svg[^>]* aria-label="([^"]*)".*?</svg>)', page)}
 
 
 @pytest.fixture
-def trained(_trained: Path, tmp_path: Path) -> Path:
+def trained(fitted: Path, tmp_path: Path) -> Path:
     """A run folder that a test may change."""
-    return Path(shutil.copytree(_trained, tmp_path / "a <b>run</b>"))
+    return Path(shutil.copytree(fitted, tmp_path / "a <b>run</b>"))
 
 
 Report = Callable[..., str]
@@ -75,3 +92,11 @@ def report(tmp_path: Path) -> Report:
         return output.read_text()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def page(fitted: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A page of one run, with two records of each kind."""
+    output = tmp_path_factory.mktemp("page") / "page.html"
+    main(["report", str(fitted), "--output", str(output), "--resamples", "20", "--cases", "2"])
+    return output.read_text()

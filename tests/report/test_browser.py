@@ -7,6 +7,8 @@ import pytest
 from tests.report.browser import browser, find_chromium
 from tests.report.conftest import Report
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_page_opens_offline_and_fits_any_screen(trained: Path, report: Report, tmp_path: Path) -> None:
     chromium = find_chromium()

@@ -7,47 +7,23 @@ from itertools import pairwise
 from pathlib import Path
 
 import h5py
+import pandas as pd
 import pytest
+import torch
 import yaml
 
 from projection.__main__ import main
+from projection.evaluation.predictions import read_predictions
 from projection.report.about import names_of
-from projection.report.tables import CLASSES, SUMMARY
 from tests.evaluation.made_up import made_up, write
-from tests.report.conftest import Report, Tables
+from tests.report.conftest import Report, Tables, articles, drawings
+from tests.report.drawings import Chart
+from tests.report.test_numbers import SUBGROUPS, SUMMARIES
 
 SECTIONS = ("results", "learning", "curves", "calibration", "confusion", "subgroups", "records", "configuration")
 
 
-def test_the_numbers_are_those_of_evaluate(trained: Path, report: Report, capsys: pytest.CaptureFixture[str]) -> None:
-    page = report(trained)
-    main(["evaluate", str(trained), "--resamples", "20"])
-    found = json.loads((trained / "evaluation.json").read_text())
-    tables = Tables(page).found
-    summary = dict(
-        row[:2]
-        for row in tables["Means over classes, test folds; thresholds and temperature from the validation folds"]
-    )
-    expected = found["summary"]
-    interval = f"{expected['auroc']:.4f} [{expected['auroc_low']:.4f}, {expected['auroc_high']:.4f}]"
-    assert summary["AUROC [95% interval]"] == interval
-    assert interval in capsys.readouterr().out
-    assert set(SUMMARY) | {"auroc", "auroc_low", "auroc_high"} == set(expected)
-    for key, title in SUMMARY.items():
-        assert summary[title] == f"{expected[key]:.4f}"
-    rows = {row[0]: row for row in tables["Each class, test folds"]}
-    for name, row in found["classes"].items():
-        texts = ["-" if row[key] is None else f"{row[key]:.{0 if key == 'positives' else 3}f}" for key in CLASSES]
-        assert rows[name] == [name, *texts]
-    groups = {row[0]: row for row in tables["AUROC in subgroups of the test records"]}
-    for group in found["subgroups"]:
-        assert groups[f"{group['attribute']}: {group['group']}"][1] == f"{group['records']:,}"
-        if group["auroc"] is not None:
-            assert groups[f"{group['attribute']}: {group['group']}"][3] == f"{group['auroc']:.3f}"
-
-
-def test_a_page_is_whole_by_itself(trained: Path, report: Report) -> None:
-    page = report(trained)
+def test_a_page_is_whole_by_itself(page: str) -> None:
     assert len(page) < 3e6
     assert not re.search(r"https?:|src=|@import|url\(|<script|<link(?! rel=\"icon\" href=\"data:,\")", page)
     assert set(re.findall(r'href="([^"]*)"', page)) == {"data:,", "#ecg-paper", *(f"#{name}" for name in SECTIONS)}
@@ -55,28 +31,46 @@ def test_a_page_is_whole_by_itself(trained: Path, report: Report) -> None:
         assert f'<section id="{name}">' in page
     levels = [int(level) for level in re.findall(r"<h(\d)", page)]
     assert all(after <= before + 1 for before, after in pairwise(levels))
-    drawings = re.findall(r"<svg[^>]*>", page)
-    assert len(drawings) > 20
-    assert all("aria-label=" in each or "aria-hidden=" in each for each in drawings)
+    drawn = re.findall(r"<svg[^>]*>", page)
+    assert len(drawn) > 20
+    assert all("aria-label=" in each or "aria-hidden=" in each for each in drawn)
     assert "Attributed is the logit of" in page
     assert 'class="missing"' not in page
 
 
+HOSTILE = """<script>alert("1")</script><img src=x onerror='alert(2)'>"""
+
+
 def test_text_of_others_is_escaped(trained: Path, corpus_file: Path, report: Report, tmp_path: Path) -> None:
-    hostile = '<script>alert("1")</script><img src=x onerror=alert(2)>'
     data = tmp_path / "hostile.h5"
     shutil.copyfile(corpus_file, data)
     with h5py.File(data, "r+") as file:
         for column in ("report", "device"):
-            file[f"records/{column}"][...] = hostile
+            file[f"records/{column}"][...] = HOSTILE
     config = yaml.safe_load((trained / "config.yaml").read_text())
     config["data"]["init_args"]["path"] = str(data)
-    (trained / "config.yaml").write_text(f"# {hostile}\n{yaml.safe_dump(config)}")
+    (trained / "config.yaml").write_text(f"# {HOSTILE}\n{yaml.safe_dump(config)}")
     provenance = json.loads((trained / "provenance.json").read_text())
-    (trained / "provenance.json").write_text(json.dumps({**provenance, "git": hostile}))
+    (trained / "provenance.json").write_text(json.dumps({**provenance, "git": HOSTILE}))
+    for split in ("val", "test"):
+        table = trained / "predictions" / f"{split}.csv"
+        frame = pd.read_csv(table).rename(columns={"CD": HOSTILE, "label_CD": f"label_{HOSTILE}"})
+        frame.to_csv(table, index=False)
     page = report(trained, "--attribution", "false")
-    assert "&lt;script&gt;alert(&#34;1&#34;)" in page
+    assert page.count("&lt;script&gt;alert(&#34;1&#34;)") > 10
     assert not re.search(r"<script|<img|<b>run", page)
+    # nothing breaks out of an attribute either
+    assert f"ROC curve of {HOSTILE}" in drawings(page)
+    assert any(group.startswith(f"device: {HOSTILE}") for group, *_ in Tables(page).found[SUBGROUPS])
+    assert {each.facts["report"] for each in articles(page)} == {HOSTILE}
+
+
+def shift(run: Path, split: str) -> None:
+    """Turn predictions upside down."""
+    table = pd.read_csv(run / "predictions" / f"{split}.csv")
+    names = [name.removeprefix("label_") for name in table if name.startswith("label_")]
+    table[names] = 1 - table[names]
+    table.to_csv(run / "predictions" / f"{split}.csv", index=False)
 
 
 def test_runs_lie_side_by_side(trained: Path, report: Report, tmp_path: Path) -> None:
@@ -85,10 +79,50 @@ def test_runs_lie_side_by_side(trained: Path, report: Report, tmp_path: Path) ->
     (other / "config.yaml").write_text(text)
     page = report(trained, other, "--cases", "0")
     tables = Tables(page).found
-    assert ["data.init_args.batch_size", "32", "64"] in tables["Settings that differ"]
+    assert tables["Settings that differ"][1:] == [["data.init_args.batch_size", "32", "64"]]
     assert "Difference +0.0000 [+0.0000, +0.0000], p = 1.000" in page
     assert tables["AUROC of each class"][0] == ["class", "records with it", *names_of([trained, other]), "mean", "s.d."]
     assert "none were asked for" in page
+
+
+def test_of_several_runs_each_has_its_numbers_and_the_first_one_its_records(
+    trained: Path, report: Report, tmp_path: Path
+) -> None:
+    other = shutil.copytree(trained, tmp_path / "other")
+    for split in ("val", "test"):
+        shift(other, split)
+    checkpoint = torch.load(other / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint["state_dict"]["net.head.1.bias"] += 2
+    torch.save(checkpoint, other / "checkpoints" / "best.ckpt")
+    alone = {run: report(run) for run in (trained, other)}
+    page = report(other, trained)
+    tables = Tables(page)
+    for caption in ("Each class, test folds", "Bins of the reliability diagrams", SUBGROUPS):
+        assert tables.every[caption] == [Tables(alone[run]).found[caption] for run in (other, trained)]
+    columns = [Tables(alone[run]).found[SUMMARIES] for run in (other, trained)]
+    assert tables.found[SUMMARIES] == [
+        ["metric", *names_of([other, trained])],
+        *([one[0], one[1], two[1]] for one, two in zip(columns[0][1:], columns[1][1:], strict=True)),
+    ]
+    both = drawings(page)
+    for name in ("CD", "NORM"):
+        chart = Chart(both[f"ROC curve of {name}"])
+        for style, run in enumerate((other, trained)):
+            single = Chart(drawings(alone[run])[f"ROC curve of {name}"])
+            assert chart.curves(style)[0].tolist() == single.curves()[0].tolist()
+            assert chart.bands(style)[0].tolist() == single.bands()[0].tolist()
+    for title in ("Statements that are predicted", "Statements that are true together"):
+        assert both[title] == drawings(alone[other])[title]
+    # its records, attributed by its own checkpoint
+    assert [(each.heading, each.chips, each.words) for each in articles(page)] == [
+        (each.heading, each.chips, each.words) for each in articles(alone[other])
+    ]
+    predictions = read_predictions(trained, "test")
+    column, ids = predictions.class_names.index("NORM"), predictions.ids.tolist()
+    for article in articles(page):
+        if found := re.search(r"logit of NORM: ([-+.\d]+)", article.words):
+            stored = predictions.scores[ids.index(int(article.heading.split()[-1])), column].logit()
+            assert float(found[1]) == pytest.approx(float(stored) + 2, abs=0.01)
 
 
 @pytest.mark.parametrize(
