@@ -73,13 +73,11 @@ class Axis:
         label: What is drawn, with its unit.
         low: Its lower end.
         high: Its upper end, above `low`.
-        logarithmic: Whether equal distances are equal ratios; then `low` is above 0.
     """
 
     label: str
     low: float
     high: float
-    logarithmic: bool = False
 
     def place(self, value: float) -> float:
         """Tell where a value lies.
@@ -90,8 +88,6 @@ class Axis:
         Returns:
             0 at the lower end, 1 at the upper one.
         """
-        if self.logarithmic:
-            return log10(value / self.low) / log10(self.high / self.low) if value > 0 else float("nan")
         return (value - self.low) / (self.high - self.low)
 
     def marks(self) -> list[float]:
@@ -100,10 +96,7 @@ class Axis:
         Returns:
             Values within the axis.
         """
-        if not self.logarithmic:
-            return ticks(self.low, self.high)
-        powers = range(ceil(log10(self.low) - 1e-9), floor(log10(self.high) + 1e-9) + 1)
-        return [10.0**power for power in powers][:: max(1, len(powers) // 5)]
+        return ticks(self.low, self.high)
 
 
 UNIT = (0.0, 1.0)
