@@ -19,9 +19,11 @@ from projection.evaluation.predictions import Predictions, read_predictions
 from projection.evaluation.run import columns, open_data, positions, read_run
 from projection.metrics import fit_thresholds
 from projection.report.cases import Case, choose_cases, show_cases
-from tests.report.conftest import articles
+from tests.report.conftest import Report, articles
 from tests.report.drawings import halos, strips
 from tests.report.test_ecg import expected_colours
+
+KINDS = ("False positive", "False negative", "Typical hit")
 
 
 def most_telling(scores: np.ndarray, true: np.ndarray, threshold: float) -> dict[str, list[int]]:
@@ -65,7 +67,7 @@ def test_shown_are_the_records_of_the_test_predictions_by_thresholds_of_validati
         for kind, rows in most_telling(test[name].to_numpy(), test[f"label_{name}"].to_numpy() == 1, at).items()
         for row in rows[:2]
     ]
-    assert {kind for _, kind, _ in expected} == {"False positive", "False negative", "Typical hit"}
+    assert {kind for _, kind, _ in expected} == set(KINDS)
     assert [each.heading for each in shown] == [
         f"{kind} of {name}: record {test.ecg_id[row]}" for name, kind, row in expected
     ]
@@ -94,6 +96,38 @@ def test_shown_are_the_records_of_the_test_predictions_by_thresholds_of_validati
         logit, again = re.findall(rf"the logit of {name}: ([-+.\d]+) \(probability ([.\d]+),", article.words)[0]
         assert float(again) == pytest.approx(test[name][row], abs=6e-4)
         assert scipy.special.expit(float(logit)) == pytest.approx(test[name][row], abs=2e-3)
+
+
+def test_records_of_the_wanted_classes_are_drawn_one_of_each_kind(fitted: Path, report: Report) -> None:
+    page = report(fitted, "--classes", "[NORM, CD]", "--attribution", "false")
+    found = [re.sub(r": record \d+", "", each.heading) for each in articles(page)]
+    order = [f"{kind} of {name}" for name in ("NORM", "CD") for kind in KINDS]
+    assert found == sorted(set(found), key=order.index)
+    assert {each.split()[-1] for each in found} == {"NORM", "CD"}
+    assert "What the model looked at is not shown: it was not asked for" in page
+    assert not any(list(halos(each.drawing)) or each.words for each in articles(page))
+
+
+def test_of_a_record_is_told_what_is_known_and_a_threshold_reached_is_a_prediction(fitted: Path) -> None:
+    run = read_run(fitted)
+    scores, labels = run.test.scores.clone(), run.test.labels.clone()
+    scores[:3], labels[:3] = torch.tensor([0.5, 0.4, 0.3, 0.2, 0.1]), torch.tensor([[1, 0, 1, 0, 0]]).byte()
+    test = Predictions(run.test.ids, scores, labels, tuple("ABCDE"))
+    records = {
+        "sex": np.array([0.0, 1.0, np.nan]),
+        "age": np.array([89.0, 300.0, np.nan]),
+        "device": np.array(["CS-12   ", "nan", ""], object),
+        "report": np.array(["sinus", " ", "nan"], object),
+    }
+    cases = [Case("A", "typical hit", row) for row in range(3)]
+    shown = show_cases(cases, test, np.array([0.5, 0.4, 0.31, 0.21, 1]), open_data(run), records, None)
+    assert [list(each.facts) for each in shown] == [
+        [("patient", "male, 89 years"), ("device", "CS-12"), ("report", "sinus")],
+        [("patient", "female, over 89 years")],
+        [("patient", "sex unknown, age unknown")],
+    ]
+    verdicts = [("A", "0.500", "hit"), ("B", "0.400", "false"), ("C", "0.300", "missed"), ("D", "0.200", "")]
+    assert shown[0].probabilities == [*verdicts, ("E", "0.100", "")]
 
 
 def test_coloured_is_what_counts_for_the_class_at_hand_in_the_record_itself(fitted: Path) -> None:

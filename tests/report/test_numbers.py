@@ -113,6 +113,8 @@ def test_curves_bands_and_calibration_are_those_of_the_test_records(
         ("Reliability as predicted", test.scores),
         (f"Reliability at temperature {temperature:.4f}", torch.from_numpy(cooled)),
     ):
+        caption = "With temperature" if "at" in title.split() else "As predicted"
+        assert re.search(rf'aria-label="{title}"[^<]*<.*?</svg><figcaption>{caption}<', page)
         chart, held = Chart(found[title]), bins(test.labels.numpy(), scores.numpy())
         np.testing.assert_allclose(chart.dots(), held[held[:, 0] > 0, 1:], atol=PIXEL)
         version = Predictions(test.ids, scores, test.labels, test.class_names)
@@ -147,7 +149,8 @@ def test_of_many_classes_the_frequent_ones_are_in_sight(tmp_path: Path, report: 
     frequency = torch.tensor([(0.2 if i % 2 else 0.5) + i / 200 for i in range(30)])
     for split, first in (("val", 0), ("test", 1000)):
         labels = (torch.rand(400, 30, generator=generator) < frequency).byte()
-        scores = torch.rand(400, 30, generator=generator).double()
+        # in few steps, so that many are equal to a threshold
+        scores = torch.randint(20, (400, 30), generator=generator).double() / 20
         write(tmp_path / "many", split, Predictions(torch.arange(first, first + 400), scores, labels, names))
     page = report(tmp_path / "many")
     counts = labels.sum(dim=0).tolist()
@@ -161,6 +164,11 @@ def test_of_many_classes_the_frequent_ones_are_in_sight(tmp_path: Path, report: 
     i, j = frequent[3], frequent[9]
     both = int((labels[:, i] & labels[:, j]).sum())
     assert found[names[i], names[j]][0] == f"{100 * both / counts[i]:.0f}"
+    found = matrix(drawings(page)["Statements that are predicted"], kept, kept)
+    validation = read_predictions(tmp_path / "many", "val")
+    thresholds = fit_thresholds(validation.scores, validation.labels, "youden", 0.9)
+    wrongly = (scores[:, j] >= thresholds[j])[(labels[:, i] == 1) & (labels[:, j] == 0)]
+    assert found[names[i], names[j]][0] == f"{100 * wrongly.double().mean():.0f}"
 
 
 def test_what_is_said_of_the_run_is_so(page: str, fitted: Path, report: Report) -> None:
@@ -175,6 +183,13 @@ def test_what_is_said_of_the_run_is_so(page: str, fitted: Path, report: Report) 
     assert "Intervals hold 95% of 20 bootstrap resamples of the test records (seed 0)" in said
     assert "in four steps that begin at 8, 20, 40 and 70% of the record" in said
     assert "A dot marks the best val/auroc, by which the checkpoint was chosen." in said
+    swatches = re.findall(r'<path class="(for|against) level4"[^>]*/></g></svg> (for|against)', page)
+    assert swatches == [("for", "for"), ("against", "against")]
+    metrics = pd.read_csv(fitted / "metrics" / "metrics.csv").dropna(subset="val/auroc")
+    expected = metrics[["step", "val/auroc"]].to_numpy()
+    learned = Chart(drawings(page)["Learning curve: auroc"])
+    np.testing.assert_allclose(learned.curves(1)[0], expected, atol=0.02)
+    np.testing.assert_allclose(learned.dots(1), expected[[expected[:, 1].argmax()]], atol=0.02)
     provenance = json.loads((fitted / "provenance.json").read_text())
     origin = dict(row for row in Tables(page).found["Where the results come from (provenance.json)"][1:])
     assert origin["folder"] == str(fitted.resolve())
@@ -182,6 +197,8 @@ def test_what_is_said_of_the_run_is_so(page: str, fitted: Path, report: Report) 
     assert origin["data: signals_sha256"] == provenance["data"]["signals_sha256"]
     assert origin["version of torch"] == provenance["versions"]["torch"]
     assert f'<pre tabindex="0">{(fitted / "config.yaml").read_text().splitlines()[0]}' in page
+    for criterion, name in (("f1", "F1"), ("g2", "G2")):
+        assert f"threshold\n(by {name})" in report(fitted, "--cases", "0", "--criterion", criterion)
     said = " ".join(report(fitted, "--cases", "0", *OTHERWISE, "--by_patient", "true").split())
     assert "(the highest with a sensitivity of at least 0.7)" in said
     assert "Intervals hold 80% of 20 bootstrap resamples of the test patients (seed 3)" in said

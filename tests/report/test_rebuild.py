@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from projection.data.signal_sets import open_signals
+from projection.errors import ProjectionError
 from projection.evaluation.run import open_data, positions, read_run
 from projection.models import CNN1d
 from projection.report.rebuild import rebuild
@@ -81,6 +82,17 @@ def test_fixed_transforms_come_first_in_their_order_and_at_their_rates(trained: 
         seen, _ = transform(seen, y, rate)
     expected = by_hand(trained, seen, 250, 125).max(axis=0)
     np.testing.assert_allclose(rebuild(read_run(trained), 100)(x).detach(), expected, atol=1e-5)
+
+
+def test_a_checkpoint_that_could_run_code_or_is_of_another_net_is_refused(trained: Path) -> None:
+    configure(trained, "model", net={"class_path": "projection.models.CNN1d", "init_args": {"widths": [4, 16]}})
+    with pytest.raises(ProjectionError, match=r"best.ckpt is not one of the model that config.yaml describes"):
+        rebuild(read_run(trained), 100)
+    change(trained / "checkpoints" / "best.ckpt", class_names=Path("anything but plain values"))
+    with pytest.raises(
+        ProjectionError, match=r"best.ckpt holds more than tensors and plain values, and could run code"
+    ):
+        rebuild(read_run(trained), 100)
 
 
 @pytest.mark.slow  # PyTorch's compiler takes seconds to import, even where it is not used

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from html import unescape
 from itertools import pairwise
 from pathlib import Path
 
@@ -80,6 +81,13 @@ def test_runs_lie_side_by_side(trained: Path, report: Report, tmp_path: Path) ->
     page = report(trained, other, "--cases", "0")
     tables = Tables(page).found
     assert tables["Settings that differ"][1:] == [["data.init_args.batch_size", "32", "64"]]
+    facts = tables["Where the results come from (provenance.json)"]
+    assert facts[0][1:] == names_of([trained, other])
+    assert ["folder", str(trained.resolve()), str(other.resolve())] in facts
+    first, second = re.findall(r"<summary>config.yaml of (.*?)</summary>\s*<pre[^>]*>(.*?)</pre>", page, re.DOTALL)
+    assert [unescape(first[0]), second[0]] == names_of([trained, other])
+    assert "batch_size: 32" in first[1]
+    assert "batch_size: 64" in second[1]
     assert "Difference +0.0000 [+0.0000, +0.0000], p = 1.000" in page
     assert tables["AUROC of each class"][0] == ["class", "records with it", *names_of([trained, other]), "mean", "s.d."]
     assert "none were asked for" in page
