@@ -23,7 +23,7 @@ from projection.report.curves import (
     roc_chart,
     roc_points,
 )
-from tests.evaluation.test_evaluate import made_up
+from tests.evaluation.made_up import made_up
 from tests.report.drawings import Chart
 
 PIXEL = 4e-4  # coordinates are written to a tenth of one

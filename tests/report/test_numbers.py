@@ -19,7 +19,7 @@ from projection.metrics import fit_thresholds
 from projection.metrics.bootstrap import draw_counts
 from projection.report import report as make_report
 from projection.report.tables import CLASSES, SUMMARY
-from tests.evaluation.test_evaluate import write
+from tests.evaluation.made_up import write
 from tests.report.conftest import Report, Tables, drawings
 from tests.report.drawings import Chart, matrix
 from tests.report.test_curves import GRID, PIXEL, bins, distinct, precision_at_grid, resampled, roc_at_grid
