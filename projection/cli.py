@@ -238,6 +238,10 @@ def readable_errors() -> Iterator[None]:
         if cause is None:
             raise
         raise cause from error
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            stop.code = 128 + signal.SIGINT  # where Lightning ends with 1
+        raise
     except SIGTERMException:
         print("Ended by SIGTERM. `--ckpt_path last` in the same run folder continues.", file=sys.stderr)
         sys.exit(128 + signal.SIGTERM)

@@ -1,89 +1,155 @@
-"""What a job that is told to end leaves behind, and how it goes on."""
+"""What a training that is told to end leaves behind, and how it goes on."""
 
-import os
+import json
 import signal
-import subprocess
-import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
 from projection.__main__ import main
 from tests.conftest import ROOT
+from tests.processes import command, on_ranks
+from tests.runs import results, weights
+from tests.scripted import Place, callback, scripted
 
-DDP = ["--config", str(ROOT / "configs" / "presets" / "ddp.yaml"), "--trainer.accelerator", "cpu"]
+DDP = ["--config", str(ROOT / "configs" / "presets" / "ddp.yaml")]
+
+
+@pytest.fixture(autouse=True)
+def _as_in_a_fresh_process() -> Iterator[None]:
+    # a training leaves its handlers behind, which end the process
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)}
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, lambda *_: None)  # what nobody listens to shall end no tests
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
-def fit(tiny: list[str], tmp_path: Path) -> list[str]:
-    """A training of 24 short epochs that continues where its folder ends."""
-    without_dropout = ["--model.init_args.net.init_args.dropout", "0", "--trainer.logger", "false"]
-    endless = ["--trainer.max_epochs", "24", "--data.batch_size", "8", "--ckpt_path", "last"]
-    return ["fit", *tiny, *endless, *without_dropout, "--trainer.default_root_dir", str(tmp_path / "run")]
+def fit(tiny: list[str]) -> list[str]:
+    """Three epochs of four batches that go on where their folder ends."""
+    short = ["--trainer.max_epochs", "3", "--trainer.limit_train_batches", "4", "--data.batch_size", "8"]
+    return ["fit", *tiny, *short, "--data.task", "superdiagnostic", "--ckpt_path", "last"]
 
 
-def start(command: list[str]) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "projection", *command], env=environment, stderr=subprocess.PIPE, text=True
-    )
+def into(folder: Path) -> list[str]:
+    return ["--trainer.default_root_dir", str(folder)]
 
 
-def interrupt(command: list[str], number: signal.Signals, after: float = 0.0) -> tuple[int, str]:
-    """Start a training, send a signal to its first process after its first epoch; give status and what it said."""
-    last = Path(command[-1]) / "checkpoints" / "last.ckpt"
-    before = last.stat().st_mtime if last.exists() else 0.0
-    process = start(command)
-    while process.poll() is None and (not last.exists() or last.stat().st_mtime == before):
-        time.sleep(0.02)
-    time.sleep(after)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=60)
-    return process.returncode, said
+def last(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    return found
 
 
-def state(folder: Path) -> dict[str, torch.Tensor]:
-    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
-    return {"step": torch.tensor(checkpoint["global_step"]), **checkpoint["state_dict"]}
+def told_to_end(words: list[str], number: signal.Signals, at: Place = "batch", batches: int = 1) -> None:
+    """Run a command that gets a signal, and expect the status of a process that ended by it."""
+    with pytest.raises(SystemExit) as stopped:
+        main([*words, *callback("Signal", number=number, at=at, batches=batches)])
+    assert stopped.value.code == 128 + number
 
 
-def test_a_run_that_was_told_to_end_goes_on_as_if_nothing_had_happened(fit: list[str], tmp_path: Path) -> None:
-    for number, after in ((signal.SIGTERM, 0.05), (signal.SIGUSR1, 0.13)):
-        status, said = interrupt(fit, number, after)
-        assert status == 128 + number, said
-        assert "is saved in" in said
-        assert "Traceback" not in said
-    assert 0 < state(tmp_path / "run")["step"] < 16 * 24
-    main(fit)
-    undisturbed = [*fit[:-1], str(tmp_path / "undisturbed")]
-    main(undisturbed)
-    expected, found = state(tmp_path / "undisturbed"), state(tmp_path / "run")
-    for name, value in expected.items():
-        assert torch.equal(value, found[name]), name
-    results = [(tmp_path / name / "results.json").read_text() for name in ("run", "undisturbed")]
-    assert results[0] == results[1]
+def test_a_run_that_was_told_to_end_goes_on_as_if_nothing_had_happened(
+    fit: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # dropout draws from PyTorch's own generator, which a checkpoint does not hold yet
+    fit = [*fit, "--model.init_args.net.init_args.dropout", "0"]
+    run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
+    told_to_end([*fit, *into(run)], signal.SIGTERM, batches=5)
+    assert "Told to end: epoch 1, step 5 is saved" in caplog.text
+    assert last(run)["global_step"] == 5
+    told_to_end([*fit, *into(run)], signal.SIGUSR1, batches=6)
+    assert last(run)["global_step"] == 6
+    main([*fit, *into(run)])
+    main([*fit, *into(undisturbed)])
+    for name, value in weights(undisturbed / "checkpoints" / "last.ckpt").items():
+        assert torch.equal(value, last(run)["state_dict"][name]), name
+    assert results(run) == results(undisturbed)
 
 
-def test_all_ranks_end_when_one_is_told(fit: list[str], tmp_path: Path) -> None:
-    command = [*fit[:1], *DDP, *fit[1:]]
-    status, said = interrupt(command, signal.SIGUSR1)
-    assert status == 128 + signal.SIGUSR1, said
-    assert "Traceback" not in said
-    saved = state(tmp_path / "run")["step"]
-    assert 0 < saved < 8 * 24
+def test_steps_epochs_learning_rate_and_order_of_records_go_on_with_the_shipped_configuration(
+    fit: list[str], tmp_path: Path
+) -> None:
+    run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
+    noted = {folder: [*fit, *into(folder), *callback("Diary", path=f"{folder}.txt")] for folder in (run, undisturbed)}
+    told_to_end(noted[run], signal.SIGTERM, batches=6)
+    main(noted[run])
+    main(noted[undisturbed])
+    pages = [Path(f"{folder}.txt").read_text() for folder in (run, undisturbed)]
+    assert pages[0] == pages[1]
+    entries = [json.loads(line) for line in pages[0].splitlines()]
+    assert [entry[:3] for entry in entries] == [[step // 4, step % 4, step + 1] for step in range(12)]
+    rates, sums = {entry[3] for entry in entries}, {entry[4] for entry in entries}
+    assert len(rates) == len(sums) == 12
 
 
-def test_outside_training_a_signal_ends_the_process_at_once(fit: list[str], tmp_path: Path) -> None:
-    main([*fit, "--trainer.max_epochs", "1"])
-    stamp = (tmp_path / "run" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
-    waiting = "{class_path: tests.own_module.Wait}"
-    process = start([*fit, "--trainer.max_epochs", "1", "--trainer.callbacks+", waiting])
-    while not (tmp_path / "waiting").exists() and process.poll() is None:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGUSR1)
-    assert process.wait(timeout=30) == 128 + signal.SIGUSR1
-    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == stamp
-    main([*fit, "--trainer.max_epochs", "1"])
-    assert (tmp_path / "run" / "results.json").exists()
+def test_a_state_is_saved_between_optimizer_steps_alone(tmp_path: Path, corpus_file: Path) -> None:
+    fit = ["fit", *scripted(corpus_file, "--trainer.accumulate_grad_batches", "2", *into(tmp_path / "run"))]
+    told_to_end(fit, signal.SIGTERM, batches=5)
+    assert last(tmp_path / "run")["global_step"] == 3
+    assert last(tmp_path / "run")["state_dict"]["batches"] == 6
+    main([*fit, "--ckpt_path", "last"])
+    assert last(tmp_path / "run")["global_step"] == 6
+    assert last(tmp_path / "run")["state_dict"]["batches"] == 12
+
+
+@pytest.mark.parametrize(("at", "batches"), [("batch", 4), ("validation", 0)])
+def test_an_epoch_at_its_end_is_validated_before_it_is_saved(
+    tmp_path: Path, corpus_file: Path, at: Place, batches: int
+) -> None:
+    # saved every second epoch, so that the signal alone saves the first
+    fit = ["fit", *scripted(corpus_file, "--last_checkpoint.every_n_epochs", "2", *into(tmp_path / "run"))]
+    told_to_end(fit, signal.SIGUSR1, at=at, batches=batches)
+    assert last(tmp_path / "run")["state_dict"]["epochs"] == 1
+    assert pd.read_csv(tmp_path / "run" / "metrics" / "metrics.csv")["val/auroc"].count() == 1
+    main([*fit, "--ckpt_path", "last"])
+    assert pd.read_csv(tmp_path / "run" / "metrics-2" / "metrics.csv")["val/auroc"].count() == 2
+    assert results(tmp_path / "run")["test/epochs"] == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_before_training_a_signal_ends_the_process_at_once(
+    tmp_path: Path, corpus_file: Path, number: signal.Signals
+) -> None:
+    told_to_end(["fit", *scripted(corpus_file, *into(tmp_path / "run"))], number, at="start")
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_in_the_test_a_signal_ends_the_process_at_once_and_the_next_call_tests_again(
+    tmp_path: Path, corpus_file: Path, number: signal.Signals
+) -> None:
+    fit = ["fit", *scripted(corpus_file, *into(tmp_path / "run"))]
+    told_to_end(fit, number, at="test")
+    assert not (tmp_path / "run" / "results.json").exists()
+    before = (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes()
+    main([*fit, "--ckpt_path", "last"])
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
+    assert results(tmp_path / "run")["test/batches"] == 4
+
+
+def test_without_checkpoints_the_signal_ends_it_all_the_same(
+    tmp_path: Path, corpus_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit = ["fit", *scripted(corpus_file, "--trainer.enable_checkpointing", "false", *into(tmp_path / "run"))]
+    told_to_end(fit, signal.SIGTERM)
+    assert "Ended by SIGTERM" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("at", ["start", "batch", "test"])
+def test_control_c_ends_with_the_status_of_an_interruption(tmp_path: Path, corpus_file: Path, at: Place) -> None:
+    told_to_end(["fit", *scripted(corpus_file, *into(tmp_path / "run"))], signal.SIGINT, at=at)
+
+
+def test_all_ranks_end_at_the_same_step_when_one_is_told(tmp_path: Path, corpus_file: Path) -> None:
+    fit = ["fit", *scripted(corpus_file, *DDP, "--trainer.limit_train_batches", "12", *into(tmp_path / "run"))]
+    told = callback("Signal", number=signal.SIGUSR1, batches=2, rank=1)
+    for ended in on_ranks(tmp_path, 2, command, *fit, *told):
+        assert ended.status == 128 + signal.SIGUSR1, ended.said
+        assert "Traceback" not in ended.said
+    assert 2 < last(tmp_path / "run")["global_step"] < 12
+    assert last(tmp_path / "run")["global_step"] == last(tmp_path / "run")["state_dict"]["batches"]
