@@ -145,10 +145,14 @@ def test_control_c_ends_with_the_status_of_an_interruption(tmp_path: Path, corpu
     told_to_end(["fit", *scripted(corpus_file, *into(tmp_path / "run"))], signal.SIGINT, at=at)
 
 
-def test_all_ranks_end_at_the_same_step_when_one_is_told(tmp_path: Path, corpus_file: Path) -> None:
+@pytest.mark.parametrize("told", [(1,), (0, 1)])
+def test_all_ranks_end_at_the_same_step_whichever_are_told(
+    tmp_path: Path, corpus_file: Path, told: tuple[int, ...]
+) -> None:
     fit = ["fit", *scripted(corpus_file, *DDP, "--trainer.limit_train_batches", "12", *into(tmp_path / "run"))]
-    told = callback("Signal", number=signal.SIGUSR1, batches=2, rank=1)
-    for ended in on_ranks(tmp_path, 2, command, *fit, *told):
+    for rank in told:
+        fit += callback("Signal", number=signal.SIGUSR1, batches=2, rank=rank)
+    for ended in on_ranks(tmp_path, 2, command, *fit):
         assert ended.status == 128 + signal.SIGUSR1, ended.said
         assert "Traceback" not in ended.said
     assert 2 < last(tmp_path / "run")["global_step"] < 12
