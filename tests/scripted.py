@@ -40,7 +40,8 @@ class Scripted(LightningModule):
         self.log(self.metric, self.scores[int(self.epochs) - 1])
 
     def test_step(self, batch: Any, batch_idx: int) -> None:
-        self.log_dict({"test/epochs": self.epochs.float(), "test/batches": self.batches.float()})
+        state = {"epochs": self.epochs.float(), "batches": self.batches.float(), "weight": self.weight.detach()}
+        self.log_dict({f"test/{name}": value for name, value in state.items()})
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.1)

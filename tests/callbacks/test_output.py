@@ -26,7 +26,7 @@ def test_metric_lines_tell_each_epoch_and_the_test(
     assert lines == [
         "epoch=0 step=4 train/batches=4 val/auroc=0.123457",
         "epoch=1 step=8 train/batches=8 val/auroc=0.9",
-        "step=8 test/batches=8 test/epochs=2",
+        "step=8 test/batches=8 test/epochs=2 test/weight=0.832228",
     ]
 
 
