@@ -1,10 +1,7 @@
 """What a user brings: plain PyTorch and Lightning, nothing of projection."""
 
-import time
-from pathlib import Path
-
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule
 from torch import nn
 
 
@@ -44,11 +41,3 @@ class MeanNet(nn.Module):
 
     def forward(self, x):  # type: ignore[no-untyped-def]
         return self.linear(self.scale * x.std(dim=2))
-
-
-class Wait(Callback):
-    """Wait in the test pass for a signal."""
-
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        (Path(trainer.default_root_dir).parent / "waiting").touch()
-        time.sleep(60)
