@@ -1,8 +1,9 @@
 """The experiment that a job runs: its configuration, its data, and what was changed on the command line."""
 
+import contextlib
+import io
 import re
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from launchers.resolved import resolved_config
 from launchers.sagemaker.hyperparameters import CONFIG, encode
 from launchers.sagemaker.settings import SubmissionError
 
@@ -57,22 +59,29 @@ def read_experiment(name: str, words: Sequence[str]) -> Experiment:
         stacked += ["--config", str(file)]
     name = name.split("+")[0]
     settings = _settings(words)
-    command = [sys.executable, "-m", "projection", "fit", *stacked, *words, "--print_config"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line and not line.startswith("All options")]
-        what = f"configs/{name}.yaml with these ARGS" if words else f"configs/{name}.yaml"
-        raise SubmissionError(f"{what} is not accepted: {' '.join(said[-5:])}")
-    resolved = yaml.safe_load(done.stdout)
+    config = _resolve(name, stacked, words)
+    resolved = yaml.safe_load(config)
     if resolved.get("ckpt_path") not in (None, "last"):
         raise SubmissionError(f"ckpt_path names {resolved['ckpt_path']}, which the job would not see; leave it out")
-    return Experiment(name, done.stdout, encode({CONFIG: name, **_shown(settings)}), _data_files(name, resolved))
+    return Experiment(name, config, encode({CONFIG: name, **_shown(settings)}), _data_files(name, resolved))
 
 
 def _experiments() -> list[str]:
     configs = PROJECT / "configs"
     names = (str(path.relative_to(configs).with_suffix("")) for path in configs.rglob("*.yaml"))
     return sorted(name for name in names if name != "base" and not name.startswith(("presets/", "nets/")))
+
+
+def _resolve(name: str, configs: Sequence[str], words: Sequence[str]) -> str:
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            return resolved_config([*configs, *words], PROJECT)
+    except SystemExit as end:
+        lines = [*told.getvalue().splitlines(), *(end.code.splitlines() if isinstance(end.code, str) else [])]
+        said = [line.strip() for line in lines if line and not line.startswith("All options")]
+        what = f"configs/{name}.yaml with these ARGS" if words else f"configs/{name}.yaml"
+        raise SubmissionError(f"{what} is not accepted: {' '.join(said[-5:])}") from end
 
 
 def _settings(words: Sequence[str]) -> dict[str, str]:

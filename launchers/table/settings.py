@@ -1,15 +1,12 @@
 """What a cell would be trained with now, and whether that is what its run was trained with."""
 
-import contextlib
-import io
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
+from launchers.resolved import resolved_config
 from launchers.table.cells import HOME, Cell, TableError
-from projection.__main__ import main as projection
 
 # where a run took place and what it showed: its result is the same
 _IMMATERIAL = (
@@ -33,16 +30,8 @@ def resolved(cell: Cell, arguments: Sequence[str]) -> dict[str, Any]:
     Raises:
         TableError: If ARGS set what distinguishes cells.
     """
-    said = io.StringIO()
-    words = ["fit", *cell.configs, "--seed_everything", str(cell.seed), *arguments, "--print_config"]
-    # printing the configuration ends with status 0, a mistake in it with another and a message
-    with contextlib.redirect_stdout(said), _in_repository():
-        try:
-            projection(words)
-        except SystemExit as end:
-            if end.code:
-                raise
-    settings: dict[str, Any] = yaml.safe_load(said.getvalue())
+    words = [*cell.configs, "--seed_everything", str(cell.seed), *arguments]
+    settings: dict[str, Any] = yaml.safe_load(resolved_config(words, HOME))
     _check_own(cell, settings)
     return settings
 
@@ -59,17 +48,6 @@ def _check_own(cell: Cell, settings: Mapping[str, Any]) -> None:
     wrong = [how for how, is_wrong in found.items() if is_wrong]
     if wrong:
         raise TableError(f"ARGS set what a table sets itself: {wrong[0]}")
-
-
-@contextlib.contextmanager
-def _in_repository() -> Iterator[None]:
-    # Lightning warns of words on the command line that are not for it
-    words, sys.argv = sys.argv, sys.argv[:1]
-    try:
-        with contextlib.chdir(HOME):
-            yield
-    finally:
-        sys.argv = words
 
 
 def changes(cell: Cell, settings: Mapping[str, Any]) -> str:
