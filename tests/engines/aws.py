@@ -54,6 +54,12 @@ class Cloud:
             return [json.dumps(described | state).encode()]
         return self._application(environ, start_response)
 
+    def reset(self) -> None:
+        """Forget everything: moto keeps what it has for as long as the process lives."""
+        urlopen(Request(f"{self.address}/moto-api/reset", method="POST")).close()
+        for kept in (self.requests, self.stored, self.states):
+            kept.clear()
+
     def asked(self, operation: str) -> list[dict[str, Any]]:
         """Give the contents of the requests for an operation."""
         return [content for name, content in self.requests if name == operation]
@@ -72,9 +78,7 @@ def running_cloud() -> Iterator[Cloud]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        # moto keeps what it has for as long as the process lives
-        urlopen(Request(f"{cloud.address}/moto-api/reset", method="POST")).close()
-        cloud.stored.clear()
+        cloud.reset()
         yield cloud
     finally:
         server.shutdown()

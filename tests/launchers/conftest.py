@@ -13,15 +13,22 @@ from pathlib import Path
 
 import pytest
 
+from projection.data.convert import convert
+from projection.data.synthetic import synthesize
 from tests.conftest import ROOT
 from tests.engines import images
 from tests.engines.cluster import Cluster, running_cluster
 from tests.engines.images import Builder
+from tests.launchers.pausing import Pause
 
 # the demo in a second, and without dropout, so that an interrupted run can be compared bit by bit
 TINY = """\
 # Goal: run in a test.
-trainer: {{max_epochs: {epochs}, accelerator: cpu, enable_progress_bar: false, log_every_n_steps: 4}}
+trainer:
+  max_epochs: {epochs}
+  accelerator: cpu
+  enable_progress_bar: false
+  log_every_n_steps: 1
 data:
   init_args: {{path: data/corpus.h5, task: superdiagnostic, batch_size: {batch_size}}}
 model:
@@ -32,7 +39,30 @@ model:
     window: 2.5
 """
 SECRET = "5ec4e7" * 6 + "cafe"  # shaped like a key of Weights & Biases
-CONFIGS = {"tiny": (2, 32), "other": (1, 32), "third/deep": (1, 16), "long": (150, 8)}
+CONFIGS = {"tiny": (2, 32), "other": (1, 32), "third/deep": (1, 16), "long": (4, 8)}
+# in the second of four epochs, each of five steps
+PAUSING = f"  callbacks: [{{class_path: {Pause.__module__}.Pause, init_args: {{step: 8}}}}]\n"
+
+
+def config_text(name: str) -> str:
+    """Write the YAML file of an experiment; `long` waits once until it is interrupted."""
+    epochs, batch_size = CONFIGS[name]
+    text = TINY.format(epochs=epochs, batch_size=batch_size)
+    return text.replace("data:", PAUSING + "data:", 1) if name == "long" else text
+
+
+# resolves every configuration to the one data file that matters here
+QUICK_PYTHON = """\
+#!/bin/bash
+path=data/corpus.h5
+for word in "$@"; do
+    case $word in
+    */exp.yaml) path=data/ptbxl_100hz.h5 ;;
+    --data.path=*) path=${word#*=} ;;
+    esac
+done
+printf 'data:\\n  class_path: x\\n  init_args:\\n    path: %s\\n    task: all\\n' "$path"
+"""
 
 
 @pytest.fixture(scope="session")
@@ -42,20 +72,29 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def home(corpus_file: Path) -> Iterator[Path]:
+def few_records(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data for trainings that prove how they are started, not what they learn."""
+    folder = tmp_path_factory.mktemp("few")
+    synthesize(folder / "corpus", records=60, workers=1)
+    convert(folder / "corpus", folder / "few_100hz.h5", workers=1)
+    return folder / "few_100hz.h5"
+
+
+@pytest.fixture(scope="session")
+def home(few_records: Path) -> Iterator[Path]:
     """A user's checkout with experiments of their own, on a disk that all nodes see."""
     home = Path(tempfile.mkdtemp(prefix="projection-", dir="/var/tmp"))
     try:
         subprocess.run([ROOT / "launchers" / "snapshot.sh", home / "code.tar.gz"], check=True)
         subprocess.run(["tar", "-xzf", home / "code.tar.gz", "-C", home], check=True)
         (home / "code.tar.gz").unlink()
-        for name, (epochs, batch_size) in CONFIGS.items():
+        for name in CONFIGS:
             config = home / "configs" / f"{name}.yaml"
             config.parent.mkdir(exist_ok=True)
-            config.write_text(TINY.format(epochs=epochs, batch_size=batch_size))
+            config.write_text(config_text(name))
         (home / "data").mkdir()
         for name in ("corpus", "demo_100hz"):
-            shutil.copy(corpus_file, home / "data" / f"{name}.h5")
+            shutil.copy(few_records, home / "data" / f"{name}.h5")
         identity = ["-c", "user.name=A User", "-c", "user.email=user@example.org"]
         (home / ".env").write_text(f"WANDB_API_KEY={SECRET}\n")  # git ignores it, and so must all others
         for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-qm", "Mine"]):
@@ -139,21 +178,43 @@ class User:
 
 
 @pytest.fixture
-def user(home: Path, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    # small jobs, in the environment that runs the tests
+def visitor(home: Path) -> Iterator[User]:
+    """Someone who submits small jobs in the environment that runs the tests; for what needs no Slurm."""
     options = {"CONTAINER": "none", "VENV": sys.prefix, "MEM": "2G", "CPUS": "1", "TIME": "30"}
     scratch = Path(tempfile.mkdtemp(prefix="disk-", dir="/var/tmp"))
     runs = Path(tempfile.mkdtemp(prefix="runs-", dir="/var/tmp"))
     places = {"SCRATCH": str(scratch), "RUNS_PATH": str(runs)}
-    user = User(home, {**cluster.environment, **options, **places, "WANDB_MODE": "offline"})
     try:
-        yield user
-        cluster.clear()
+        yield User(home, {**options, **places, "WANDB_MODE": "offline"})
         left = list(scratch.iterdir())
     finally:
         for folder in (scratch, runs):
             shutil.rmtree(folder, ignore_errors=True)
     assert not left, "the workspace stayed behind"
+
+
+@pytest.fixture
+def user(visitor: User, cluster: Cluster) -> Iterator[User]:
+    """The same person where there is Slurm."""
+    visitor.environment |= cluster.environment
+    yield visitor
+    cluster.clear()
+
+
+def executable(file: Path, script: str) -> None:
+    """Write a program, often one that stands in for another."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(script)
+    file.chmod(0o755)
+
+
+@pytest.fixture
+def quick_user(visitor: User, tmp_path: Path) -> User:
+    """A user whose virtual environment accepts all settings at once."""
+    executable(tmp_path / "venv" / "bin" / "python", QUICK_PYTHON)
+    (tmp_path / "venv" / ".installed").touch()
+    visitor.environment["VENV"] = str(tmp_path / "venv")
+    return visitor
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,9 @@ from tests.engines.cluster import Cluster
 from tests.engines.daemons import wait_until
 from tests.engines.images import Builder
 from tests.launchers.conftest import SECRET, User, files_with, watched
+from tests.launchers.pausing import PAUSED
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="session")
@@ -131,13 +134,13 @@ def test_a_job_trains_in_a_singularity_image(container_user: User, cluster: Clus
 def test_an_interrupted_job_goes_on_in_its_image(container_user: User, cluster: Cluster) -> None:
     user = container_user
     job = user.submit("EXP=long")
-    last = Path(user.environment["RUNS_PATH"]) / "long" / job / "checkpoints" / "last.ckpt"
-    wait_until(last.exists)
+    folder = Path(user.environment["RUNS_PATH"]) / "long" / job
+    wait_until((folder / PAUSED).exists, 240)
     cluster.ask("scancel", "--signal=USR1", "--batch", job)
     wait_until(lambda: cluster.started(job) and "attempt 2" in user.log(job))
     assert cluster.wait(job, "COMPLETED", "FAILED", seconds=240) == "COMPLETED", user.log(job, "err")
     assert "Told to end" in user.log(job, "err")
-    assert torch.load(last, weights_only=True)["epoch"] == 149
+    assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 3
 
 
 def test_data_that_the_image_would_not_see_are_named(container_user: User, corpus_file: Path) -> None:

@@ -10,7 +10,10 @@ import torch
 from tests.engines.cluster import Cluster
 from tests.engines.daemons import wait_until
 from tests.launchers.conftest import User
+from tests.launchers.pausing import PAUSED
 from tests.launchers.trainings import DONE, locally, results, runs, weights
+
+pytestmark = pytest.mark.slow
 
 
 def requeued(cluster: Cluster, job: str) -> None:
@@ -45,7 +48,7 @@ def test_an_interrupted_job_goes_on_and_ends_like_one_that_was_not(
 ) -> None:
     job = user.submit("EXP=long")
     folder = runs(user) / "long" / job
-    wait_until(lambda: (folder / "checkpoints" / "last.ckpt").exists())
+    wait_until((folder / PAUSED).exists, 240)
     interrupt(cluster, job)
     wait_until(lambda: cluster.started(job) and "attempt 2" in user.log(job))
     assert cluster.wait(job, *DONE) == "COMPLETED", user.log(job, "err")
@@ -60,21 +63,23 @@ def test_an_interrupted_job_goes_on_and_ends_like_one_that_was_not(
 
 @pytest.fixture(scope="module")
 def undisturbed(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    user = User(home, {"VENV": sys.prefix})
-    return locally(user, tmp_path_factory.mktemp("local") / "long", "long")
+    user, folder = User(home, {"VENV": sys.prefix}), tmp_path_factory.mktemp("local") / "long"
+    folder.mkdir()
+    (folder / PAUSED).touch()
+    return locally(user, folder, "long")
 
 
 def test_requeues_are_bounded(user: User, cluster: Cluster) -> None:
     job = user.submit("EXP=long", "MAX_REQUEUES=0")
-    wait_until(lambda: list(runs(user).glob(f"long/{job}/checkpoints/last.ckpt")))
+    wait_until((runs(user) / "long" / job / PAUSED).exists, 240)
     signalled(cluster, job)
     assert cluster.wait(job, *DONE) == "FAILED"
     assert f"make slurm-resume JOB={job}" in user.log(job, "err")
 
 
 def test_a_cancelled_job_leaves_its_state_and_can_be_resumed(user: User, cluster: Cluster) -> None:
-    job = user.submit("EXP=long", "ARGS=--trainer.max_epochs 60")
-    wait_until(lambda: list(runs(user).glob(f"long/{job}/checkpoints/last.ckpt")))
+    job = user.submit("EXP=long")
+    wait_until((runs(user) / "long" / job / PAUSED).exists, 240)
     still_queued = user.make("slurm-resume", f"JOB={job}")
     assert "in the queue still" in still_queued.stderr
     assert user.make("slurm-cancel", f"JOB={job}").returncode == 0
@@ -87,4 +92,4 @@ def test_a_cancelled_job_leaves_its_state_and_can_be_resumed(user: User, cluster
     assert f"job {second} continues the run of job {job} already" in again.stderr
     assert cluster.wait(second, *DONE) == "COMPLETED", user.log(second, "err")
     assert [path.name for path in (runs(user) / "long").iterdir() if not path.is_symlink()] == [job]
-    assert torch.load(runs(user) / "long" / job / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 59
+    assert torch.load(runs(user) / "long" / job / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 3

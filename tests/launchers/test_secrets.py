@@ -33,6 +33,7 @@ def careless(user: User) -> User:
         file.unlink()
 
 
+@pytest.mark.slow
 def test_a_key_is_seen_by_the_training_and_by_nobody_else(careless: User, cluster: Cluster) -> None:
     arguments = "--config configs/presets/wandb.yaml --trainer.callbacks+ probe.Wait"
     with watched(SECRET) as shown:

@@ -10,16 +10,19 @@ import torch
 from tests.engines.cluster import Cluster
 from tests.engines.daemons import wait_until
 from tests.launchers.conftest import User
+from tests.launchers.pausing import PAUSED
 from tests.launchers.trainings import DONE, locally, results, runs
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_job_trains_to_completion(user: User, cluster: Cluster) -> None:
     (user.home / "uncommitted.py").write_text("mine = 1\n")
-    job = user.submit("EXP=demo", "STAGE=1", "ARGS=--data.task 'superdiagnostic'")
+    job = user.submit("EXP=demo", "STAGE=1", "ARGS=--data.task 'superdiagnostic' --trainer.max_epochs 2")
     assert cluster.wait(job, *DONE) == "COMPLETED", user.log(job, "err")
     folder = runs(user) / "demo" / job
     assert 0 < results(folder)["test/auroc"] <= 1
-    assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 14
+    assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 1
     packed = subprocess.run(["tar", "-tzf", folder / "code.tar.gz"], check=True, capture_output=True, text=True).stdout
     assert "uncommitted.py" in packed.split()
     provenance = json.loads((folder / "provenance.json").read_text())
@@ -59,7 +62,7 @@ def test_an_array_has_a_run_for_each_experiment_and_seed_and_one_can_be_resumed_
     job = user.submit("EXP=other,third/deep,long", "SEEDS=0,1", "PARALLEL=6")
     cancelled, requeued = f"{job}_4", f"{job}_5"
     for task in (cancelled, requeued):
-        wait_until((runs(user) / "long" / task / "checkpoints" / "last.ckpt").exists)
+        wait_until((runs(user) / "long" / task / PAUSED).exists, 240)
     cluster.ask("scancel", cancelled)
     cluster.ask("scancel", "--signal=USR1", "--batch", requeued)
     wait_until(lambda: cluster.started(requeued) and not cluster.queue(), 240)

@@ -1,22 +1,25 @@
 """What `make slurm` refuses, what it shows, and what it leaves behind."""
 
+import hashlib
+import os
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.engines.cluster import Cluster
-from tests.launchers.conftest import User
+from tests.launchers.conftest import User, executable
+from tests.launchers.trainings import runs
 
 
 @pytest.fixture
-def temporary(user: User, tmp_path: Path) -> Iterator[Path]:
+def temporary(visitor: User, tmp_path: Path) -> Iterator[Path]:
     """The folder of temporary files, which is empty in the end."""
     folder = tmp_path / "temporary"
     folder.mkdir()
-    user.environment["TMPDIR"] = str(folder)
+    visitor.environment["TMPDIR"] = str(folder)
     yield folder
     assert not list(folder.iterdir())
 
@@ -35,12 +38,7 @@ def complaints(done: subprocess.CompletedProcess[str]) -> list[str]:
         (["EXP=../configs/tiny"], "EXP is an experiment"),
         (["EXP=tiny", "SEEDS=1;2"], "SEEDS are whole numbers separated by commas; found: 1;2"),
         (["EXP=tiny", "GPUS=two"], "GPUS is a whole number; found: two"),
-        (["EXP=tiny", "GPUS=3"], "Slurm refuses the job: Requested node configuration is not available"),
-        (["EXP=tiny", "NODES=3"], "Slurm refuses the job: "),
-        (["EXP=tiny", "MEM=1T"], "Slurm refuses the job: "),
-        (["EXP=tiny", "TIME=soon"], "Slurm refuses the job: Invalid --time specification"),
-        (["EXP=tiny", "PARTITION=nope"], "Slurm refuses the job: invalid partition specified: nope"),
-        (["EXP=tiny", "PARTITION=$(touch pwned)"], "Slurm refuses the job: "),
+        (["EXP=tiny", "STAGE=yes"], "STAGE is 0 or 1; found: yes"),
         (["EXP=tiny", "CONTAINER=/nowhere.sif"], "there is no image /nowhere.sif; make it with `make sif`"),
         (["EXP=tiny", "VENV=/nowhere"], "there is no virtual environment /nowhere"),
         (["EXP=tiny", "DATA_PATH=/nowhere"], "there is no data folder /nowhere"),
@@ -55,25 +53,50 @@ def complaints(done: subprocess.CompletedProcess[str]) -> list[str]:
             "data are named data/..., which is DATA_PATH",
         ),
         (["EXP=tiny", "CODE=nothing"], "git knows no commit nothing"),
-        (["EXP=tiny", "RUNS_PATH=/proc/runs"], "run folders cannot be made in /proc/runs; set RUNS_PATH"),
         (["EXP=tiny", "ARGS=--trainer.max_epochs 'two"], "ARGS has a quote without its other half"),
-        (["EXP=tiny", "ARGS=--trainer.max_epochs two"], "configs/tiny.yaml is not accepted: "),
-        (["EXP=tiny", "ARGS=--model.wdiths 3"], "configs/tiny.yaml is not accepted: "),
-        (["EXP=tiny", "ARGS=; touch pwned"], "configs/tiny.yaml is not accepted: "),
-        (["EXP=tiny", "ARGS=$(touch pwned)"], "configs/tiny.yaml is not accepted: "),
-        (["EXP=tiny", "ARGS=`touch pwned` && touch pwned | touch pwned"], "configs/tiny.yaml is not accepted: "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_what_cannot_run_is_refused_in_one_line(
-    user: User, cluster: Cluster, temporary: Path, words: list[str], told: str
+def test_what_cannot_run_is_refused_in_one_line_without_slurm(
+    quick_user: User, temporary: Path, words: list[str], told: str
 ) -> None:
-    done = user.make("slurm", *words)
-    said = complaints(done)
+    _assert_refused(quick_user, words, told)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["GPUS=3"], "Slurm refuses the job: Requested node configuration is not available"),
+        (["NODES=3"], "Slurm refuses the job: "),
+        (["MEM=1T"], "Slurm refuses the job: "),
+        (["TIME=soon"], "Slurm refuses the job: Invalid --time specification"),
+        (["PARTITION=nope"], "Slurm refuses the job: invalid partition specified: nope"),
+        (["PARTITION=$(touch pwned)"], "Slurm refuses the job: "),
+        (["RUNS_PATH=/proc/runs"], "run folders cannot be made in /proc/runs; set RUNS_PATH"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_slurm_would_not_run_is_refused_in_one_line(
+    user: User, quick_user: User, cluster: Cluster, temporary: Path, words: list[str], told: str
+) -> None:
+    _assert_refused(user, ["EXP=tiny", *words], told)
+    assert not cluster.queue()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments", ["--model.wdiths 3", "; touch pwned", "`touch pwned` && $(touch pwned) | touch pwned"]
+)
+def test_what_a_training_would_not_take_is_refused_in_one_line(visitor: User, temporary: Path, arguments: str) -> None:
+    _assert_refused(visitor, ["EXP=tiny", f"ARGS={arguments}"], "configs/tiny.yaml is not accepted: ")
+
+
+def _assert_refused(user: User, words: list[str], told: str) -> None:
+    said = complaints(user.make("slurm", *words))
     assert len(said) == 1, said
     assert told in said[0]
     assert not said[0].endswith(": ")
-    assert not cluster.queue()
     assert not list(Path(user.environment["RUNS_PATH"]).iterdir())
     assert not list(user.home.rglob("pwned"))
 
@@ -81,11 +104,11 @@ def test_what_cannot_run_is_refused_in_one_line(
 @pytest.mark.parametrize(
     "name", ["a b", "a'b", 'a"b', "a;b", "$(touch pwned)", "$(shell touch pwned)", "`touch pwned`", "a\ntouch pwned"]
 )
-def test_a_name_that_is_no_experiment_is_refused_before_anything_is_run(user: User, name: str) -> None:
-    said = complaints(user.make("slurm", f"EXP={name}"))
+def test_a_name_that_is_no_experiment_is_refused_before_anything_is_run(visitor: User, name: str) -> None:
+    said = complaints(visitor.make("slurm", f"EXP={name}"))
     assert len(said) == 1
     assert "EXP is the name of an experiment, as in EXP=demo; found: " in said[0]
-    assert not list(user.home.rglob("pwned"))
+    assert not list(visitor.home.rglob("pwned"))
 
 
 @pytest.fixture
@@ -93,11 +116,14 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of one megabyte."""
     disk = tmp_path / "disk"
     disk.mkdir()
+    if os.getuid() != 0:
+        pytest.skip("a disk of its own needs root")
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
     yield disk
     subprocess.run(["umount", disk], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_workspace_disk_ends_the_job_in_one_line(user: User, cluster: Cluster, full_disk: Path) -> None:
     job = user.submit("EXP=tiny", f"SCRATCH={full_disk}")
     assert cluster.wait(job, "COMPLETED", "FAILED") == "FAILED"
@@ -108,42 +134,72 @@ def test_a_full_workspace_disk_ends_the_job_in_one_line(user: User, cluster: Clu
     assert not list(full_disk.iterdir())
 
 
-def test_a_full_temporary_disk_is_named_at_submission(user: User, cluster: Cluster, full_disk: Path) -> None:
+def test_a_full_temporary_disk_is_named_at_submission(quick_user: User, full_disk: Path) -> None:
     (full_disk / "ballast").write_bytes(bytes(900_000))
-    said = complaints(user.make("slurm", "EXP=tiny", TMPDIR=str(full_disk)))
+    said = complaints(quick_user.make("slurm", "EXP=tiny", TMPDIR=str(full_disk)))
     assert "No space left on device" in "".join(said)
     assert [path.name for path in full_disk.iterdir()] == ["ballast"]
-    assert not cluster.queue()
 
 
-def test_a_dry_run_shows_the_script_and_the_command_without_a_cluster(user: User, temporary: Path) -> None:
-    words = ["EXP=tiny", "SEEDS=7", "NODES=2", "GPUS=2", "TIME=8:00:00", "ACCOUNT=heart lab", "DRY_RUN=1"]
-    done = user.make("slurm", *words, "ARGS=--data.batch_size 8 --trainer.logger false", SLURM_CONF="/nowhere")
+def test_a_dry_run_shows_the_script_and_the_command_without_a_cluster(quick_user: User, temporary: Path) -> None:
+    words = ["EXP=tiny", "SEEDS=7", "NODES=3", "GPUS=2", "TIME=8:00:00", "ACCOUNT=heart lab", "DRY_RUN=1"]
+    done = quick_user.make("slurm", *words, "ARGS=--data.batch_size 8 --trainer.logger false", SLURM_CONF="/nowhere")
     assert done.returncode == 0, done.stderr
     submission, *script, command = done.stdout.splitlines()
     asked = shlex.split(submission)
     assert asked[0] == "sbatch"
-    expected = ["--account=heart lab", "--time=8:00:00", "--nodes=2", "--gpus-per-node=2", "--ntasks-per-node=2"]
-    assert set(expected) < set(asked)
+    assert asked[1:] == [
+        *(
+            "--parsable",
+            f"--chdir={quick_user.home}",
+            "--export=ALL",
+            "--account=heart lab",
+            "--time=8:00:00",
+            "--mem=2G",
+        ),
+        *("--nodes=3", "--cpus-per-task=1", "--gpus-per-node=2", "--ntasks-per-node=2", "launchers/slurm/train.sh"),
+        *("--data.batch_size", "8", "--trainer.logger", "false"),
+    ]
     assert script[0] == "#!/usr/bin/env bash"
-    assert "#SBATCH --signal=B:USR1@120" in script
-    assert command.startswith("srun --nodes=2 --ntasks-per-node=2 python -m projection fit ")
-    for pair in ("--config configs/tiny.yaml", "--seed_everything 7", "--data.batch_size 8", "--trainer.num_nodes 2"):
-        assert pair in command
-    assert not list(Path(user.environment["RUNS_PATH"]).iterdir())
+    assert {"#SBATCH --signal=B:USR1@120", "#SBATCH --requeue", "#SBATCH --open-mode=append"} < set(script)
+    command_line = "srun --nodes=3 --ntasks-per-node=2 python -m projection fit --config configs/tiny.yaml"
+    command_line += " --seed_everything 7 --data.batch_size 8 --trainer.logger false"
+    command_line += f" --trainer.num_nodes 3 --trainer.devices 2 --trainer.default_root_dir {runs(quick_user)}/tiny/JOB"
+    assert command.strip() == f"{command_line} --ckpt_path last"
+    assert not list(runs(quick_user).iterdir())
 
 
-def test_a_site_file_sets_what_the_command_line_does_not(user: User) -> None:
-    site = user.home / "launchers" / "slurm" / "site.env"
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["EXP=tiny"], []),
+        (["EXP=tiny", "SEEDS=3"], []),
+        (["EXP=tiny,other", "SEEDS=0,1,2"], ["--array=0-5%4"]),
+        (["EXP=tiny,other,third/deep", "PARALLEL=2"], ["--array=0-2%2"]),
+        (["EXP=tiny", "SEEDS=4,5"], ["--array=0-1%4"]),
+    ],
+)
+def test_several_experiments_or_seeds_are_an_array(quick_user: User, words: list[str], expected: list[str]) -> None:
+    shown = shlex.split(quick_user.make("slurm", *words, "DRY_RUN=1", "GPUS=0").stdout.splitlines()[0])
+    assert [word for word in shown if word.startswith("--array")] == expected
+    logs = ["--output=logs/projection_train_%A_%a.out", "--error=logs/projection_train_%A_%a.err"]
+    assert [word for word in shown if word.startswith(("--output", "--error"))] == (logs if expected else [])
+    # without a GPU one process trains
+    assert {"--gpus-per-node=0", "--ntasks-per-node=1"} < set(shown)
+
+
+def test_a_site_file_sets_what_the_command_line_does_not(quick_user: User) -> None:
+    site = quick_user.home / "launchers" / "slurm" / "site.env"
     site.write_text('PARTITION=cardiology\nGPUS=2\nSBATCH_OPTIONS="--constraint=a100 --nice"\n')
     try:
-        shown = shlex.split(user.make("slurm", "EXP=tiny", "DRY_RUN=1", "GPUS=4").stdout.splitlines()[0])
+        shown = shlex.split(quick_user.make("slurm", "EXP=tiny", "DRY_RUN=1", "GPUS=4").stdout.splitlines()[0])
     finally:
         site.unlink()
     assert {"--partition=cardiology", "--gpus-per-node=4", "--constraint=a100", "--nice"} < set(shown)
 
 
-def test_jobs_are_listed_followed_and_cancelled(user: User, cluster: Cluster) -> None:
+@pytest.mark.slow
+def test_jobs_are_listed_followed_and_cancelled(user: User) -> None:
     job = user.submit("EXP=long", "GPUS=0", "ARGS=--trainer.max_epochs -1")
     assert job in user.make("slurm-status").stdout
     with subprocess.Popen(
@@ -163,10 +219,73 @@ def test_jobs_are_listed_followed_and_cancelled(user: User, cluster: Cluster) ->
     assert "Told to end" in user.make("slurm-logs", f"JOB={job}").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["slurm-logs", "slurm-cancel", "slurm-resume"])
-@pytest.mark.parametrize("job", ["", "999999", "12;touch pwned", "$(touch pwned)"])
-def test_jobs_that_are_none_are_named(user: User, target: str, job: str) -> None:
-    said = complaints(user.make(target, f"JOB={job}"))
-    assert len(said) == 1, said
-    assert said[0].startswith("slurm: ")
+def test_jobs_that_are_none_are_named(user: User, target: str) -> None:
+    for job in ("", "999999", "12;touch pwned", "$(touch pwned)"):
+        said = complaints(user.make(target, f"JOB={job}"))
+        assert len(said) == 1, said
+        assert said[0].startswith("slurm: ")
     assert not list(user.home.rglob("pwned"))
+
+
+# tells what it was asked, and takes every job
+_SBATCH = """\
+#!/bin/bash
+[[ " $* " == *" --test-only "* ]] && exit
+printf '%s\\n' "$@" >"$NOTES/words"
+env >"$NOTES/environment"
+echo "$NUMBER"
+"""
+
+
+@pytest.fixture
+def taken(quick_user: User, tmp_path: Path) -> Callable[[], tuple[list[str], dict[str, str]]]:
+    """Put stand-ins in Slurm's place; gives what was asked of sbatch."""
+    scripts = {"sbatch": _SBATCH, "squeue": '#!/bin/sh\necho "$QUEUED"\n'}
+    for name, script in scripts.items():
+        executable(tmp_path / "bin" / name, script)
+    places = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "NOTES": str(tmp_path), "QUEUED": ""}
+    quick_user.environment |= places
+
+    def read() -> tuple[list[str], dict[str, str]]:
+        lines = (tmp_path / "environment").read_text().splitlines()
+        return (tmp_path / "words").read_text().splitlines(), dict(line.split("=", 1) for line in lines if "=" in line)
+
+    return read
+
+
+def test_a_job_knows_its_code_and_its_places(
+    quick_user: User, taken: Callable[[], tuple[list[str], dict[str, str]]]
+) -> None:
+    assert quick_user.submit("EXP=tiny", "SEEDS=3", "GPUS=0", "NODES=2", "STAGE=1", NUMBER="880001") == "880001"
+    _, environment = taken()
+    archive = Path(environment["CODE_ARCHIVE"])
+    assert archive.name == f"{hashlib.sha256(archive.read_bytes()).hexdigest()[:16]}.tar.gz"
+    assert archive.parent == runs(quick_user) / ".code"
+    wanted = {"EXP": "tiny", "SEEDS": "3", "NODES": "2", "GPUS": "0", "STAGE": "1", "CONTAINER": "none"}
+    wanted |= {"DATA_PATH": f"{quick_user.home}/data", "DATA_FILES": "corpus.h5", "RUNS_PATH": str(runs(quick_user))}
+    assert {name: environment[name] for name in wanted} == wanted
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=quick_user.home, check=True, capture_output=True, text=True
+    )
+    assert environment["PROJECTION_GIT_COMMIT"].startswith(commit.stdout.strip())
+
+
+def test_a_job_that_is_resumed_keeps_its_name_settings_and_code(
+    quick_user: User, taken: Callable[[], tuple[list[str], dict[str, str]]]
+) -> None:
+    quick_user.submit("EXP=tiny,other", "SEEDS=0,1", "ARGS=--data.batch_size 'a b'", NUMBER="880002")
+    words, first = taken()
+    for before, number in (("880002_3", "880003"), ("880003_3", "880004")):
+        done = quick_user.make("slurm-resume", f"JOB={before}", NUMBER=number, EXP="demo", RUNS_PATH="/nowhere")
+        assert f"Submitted job {before} again, as job {number}" in done.stdout, done.stderr
+        again, environment = taken()
+        # the last of several options counts
+        assert [word for word in again if word.startswith("--array")][-1] == "--array=3"
+        assert again[-2:] == words[-2:] == ["--data.batch_size", "a b"]
+        assert environment["RUN_NAME"] == "880002"
+        same = ("EXP", "SEEDS", "RUNS_PATH", "CODE_ARCHIVE", "PROJECTION_GIT_COMMIT", "DATA_FILES")
+        assert [environment[name] for name in same] == [first[name] for name in same]
+    refused = quick_user.make("slurm-resume", "JOB=880002_3", NUMBER="880005", QUEUED="880002")
+    assert "job 880002_3 is in the queue still" in refused.stderr

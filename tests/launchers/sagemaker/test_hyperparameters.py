@@ -131,12 +131,14 @@ def test_one_or_several_configurations_are_named(text: str, names: list[str]) ->
     assert config_names({"config": text}) == names
 
 
-def test_stacked_experiments_are_resolved_together(corpus_file: Path) -> None:
-    found = read_experiment("benchmark/rhythm+nets/s4", ["--data.path", str(corpus_file)])
+def test_stacked_experiments_are_resolved_together(few_records: Path) -> None:
+    found = read_experiment("benchmark/rhythm+nets/s4", ["--data.path", str(few_records)])
     resolved = yaml.safe_load(found.config)
     assert found.name == "benchmark/rhythm"
     assert resolved["data"]["init_args"]["task"] == "rhythm"
     assert resolved["model"]["init_args"]["net"]["class_path"] == "projection.models.S4"
     assert resolved["model"]["init_args"]["schedule"] is None
+    assert found.hyperparameters == {"config": "benchmark/rhythm"}  # a local file's name would say nothing there
+    assert found.data == (few_records,)
     with pytest.raises(SubmissionError, match=r"no configs/nets/none\.yaml; experiments: benchmark/all .* demo exp"):
         read_experiment("demo+nets/none", [])

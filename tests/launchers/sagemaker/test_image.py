@@ -5,7 +5,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,10 @@ from tests.engines.aws import ACCOUNT, REGION, running_cloud
 from tests.engines.daemons import daemon, wait_until
 from tests.engines.images import BASE, Builder
 from tests.launchers.conftest import SECRET
+from tests.launchers.pausing import PAUSED
+from tests.launchers.sagemaker.containers import LONGEST
+
+pytestmark = pytest.mark.slow
 
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 IMAGE = f"{REGISTRY}/projection:latest"
@@ -114,7 +117,7 @@ def test_two_containers_train_the_demo_as_one(
     assert [status for status, _ in found] == [0, 0], found
     assert json.loads((tmp_path / "algo-1" / "model" / "results.json").read_text())["test/auroc"] > 0
     state = torch.load(tmp_path / "algo-1" / "checkpoints" / "checkpoints" / "last.ckpt", weights_only=True)
-    assert state["global_step"] == 2  # where one machine takes six steps
+    assert state["global_step"] == 2  # where one machine takes four steps
     assert not (tmp_path / "algo-2" / "model").exists()
 
 
@@ -123,11 +126,9 @@ def test_a_container_told_to_end_saves_its_state(
 ) -> None:
     lay(tmp_path, long_experiment)
     start(builder, "stopped", tmp_path, "--network=none")
-    wait_until((tmp_path / "checkpoints" / "checkpoints" / "last.ckpt").exists)
-    begun = time.monotonic()
+    wait_until((tmp_path / "checkpoints" / PAUSED).exists, LONGEST)
     builder.run("podman", "stop", "--time", "120", "stopped")
     status, said = ended(builder, "stopped")
-    assert time.monotonic() - begun < 30
     assert status == 128 + signal.SIGTERM
     assert "is saved in /opt/ml/checkpoints" in said
 

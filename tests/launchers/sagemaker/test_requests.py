@@ -1,6 +1,7 @@
 """Wrong requests are refused before anything is submitted, with the field and the reason."""
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -8,9 +9,9 @@ import pytest
 
 from launchers.sagemaker.checks import violations
 from launchers.sagemaker.request import Request, training_request
-from launchers.sagemaker.settings import SubmissionError, from_environment, job_name
+from launchers.sagemaker.settings import METRICS, SubmissionError, from_environment, job_name, region
 from tests.engines.aws import REGION
-from tests.launchers.sagemaker.conftest import BUCKET, IMAGE, ROLE
+from tests.launchers.sagemaker.conftest import BUCKET, IMAGE, ROLE, VARIABLES
 
 
 @pytest.fixture
@@ -39,6 +40,77 @@ def test_a_right_request_is_not_refused(request_: Request) -> None:
     assert request_["StoppingCondition"] == {"MaxRuntimeInSeconds": 29 * 3600, "MaxWaitTimeInSeconds": 58 * 3600}
     assert request_["RetryStrategy"] == {"MaximumRetryAttempts": 2}
     assert [channel["ChannelName"] for channel in request_["InputDataConfig"]] == ["config", "code", "data", "data-2"]
+
+
+def test_a_request_without_wishes_is_cheap_plain_and_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = {"EXP": "exp", "JOB_NAME": "exp-1", "REGION": REGION, "ROLE": ROLE, "BUCKET": BUCKET, "IMAGE": IMAGE}
+    for name in VARIABLES:
+        monkeypatch.setenv(name, needed.get(name, ""))
+    found = training_request(from_environment(), {"config": "exp"}, "s3://ecg-bucket/c/", ["s3://ecg-bucket/d/"], "abc")
+    places = {"config": f"s3://{BUCKET}/projection/jobs/exp-1/config/"}
+    places |= {"code": "s3://ecg-bucket/c/", "data": "s3://ecg-bucket/d/"}
+    metrics = found["AlgorithmSpecification"].pop("MetricDefinitions")
+    assert [metric["Name"] for metric in metrics] == list(METRICS)
+    line = "epoch=3 step=64 train/loss=1.5e-05 val/auroc=0.91 val/loss=-2.5"
+    shown = {metric["Name"]: re.findall(metric["Regex"], line) for metric in metrics}
+    assert {name: values for name, values in shown.items() if values} == {
+        "train/loss": ["1.5e-05"],
+        "val/auroc": ["0.91"],
+        "val/loss": ["-2.5"],
+    }
+    assert found == {
+        "TrainingJobName": "exp-1",
+        "RoleArn": ROLE,
+        "AlgorithmSpecification": {"TrainingImage": IMAGE, "TrainingInputMode": "File"},
+        "HyperParameters": {"config": "exp"},
+        "Environment": {"PROJECTION_GIT_COMMIT": "abc", "PROJECTION_RUN_ID": "exp-1"},
+        "InputDataConfig": [
+            {
+                "ChannelName": name,
+                "DataSource": {
+                    "S3DataSource": {
+                        "S3DataType": "S3Prefix",
+                        "S3Uri": uri,
+                        "S3DataDistributionType": "FullyReplicated",
+                    }
+                },
+                "InputMode": "File",
+            }
+            for name, uri in places.items()
+        ],
+        "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/projection/jobs"},
+        "CheckpointConfig": {
+            "S3Uri": f"s3://{BUCKET}/projection/jobs/exp-1/checkpoints/",
+            "LocalPath": "/opt/ml/checkpoints",
+        },
+        "ResourceConfig": {"InstanceType": "ml.g5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 50},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 29 * 3600},
+        "EnableManagedSpotTraining": False,
+        "Tags": [],
+    }
+
+
+def test_every_wish_stands_in_its_own_field(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    wishes = {"VOLUME": "70", "COUNT": "3", "TIME": "1:02:03", "WAIT": "2-00:00:00", "PREFIX": "/mine/"}
+    for name, value in {**wishes, "METRICS": "val/auroc my/own", "TAGS": "a=1,b=x=y"}.items():
+        monkeypatch.setenv(name, value)
+    found = training_request(from_environment(), {}, "s3://ecg-bucket/c/", [], "abc")
+    assert found["ResourceConfig"]["VolumeSizeInGB"] == 70
+    assert found["ResourceConfig"]["InstanceCount"] == 3
+    assert found["StoppingCondition"] == {"MaxRuntimeInSeconds": 3723, "MaxWaitTimeInSeconds": 172800}
+    assert found["EnableManagedSpotTraining"] is True
+    assert found["OutputDataConfig"]["S3OutputPath"] == f"s3://{BUCKET}/mine/jobs"
+    assert found["Tags"] == [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "x=y"}]
+    names = [each["Name"] for each in found["AlgorithmSpecification"]["MetricDefinitions"]]
+    assert names == ["val/auroc", "my/own"]
+
+
+def test_a_region_is_that_of_the_site_then_that_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("REGION", "AWS_REGION", "AWS_DEFAULT_REGION")
+    for position, name in enumerate(names):
+        for other in names:
+            monkeypatch.setenv(other, other if other in names[position:] else "")
+        assert region() == name
 
 
 def put(*path: Any, value: Any) -> Callable[[Request], None]:
