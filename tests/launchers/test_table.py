@@ -10,21 +10,23 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from launchers.table.__main__ import main
 from launchers.table.cells import TableError
-from launchers.table.settings import differences
 from launchers.table.training import alone
 from tests.conftest import ROOT
 from tests.engines.cluster import Cluster
 from tests.engines.daemons import wait_until
 from tests.launchers.conftest import User
+from tests.launchers.pausing import PAUSED, Pause
 from tests.launchers.trainings import runs
 
 QUICK = (
     "--trainer.limit_train_batches 2 --data.batch_size 8 --trainer.accelerator cpu --trainer.enable_progress_bar false"
 )
+
+# in the middle of three epochs, each of two steps
+PAUSING = f"--trainer.callbacks+ {Pause.__module__}.Pause --trainer.callbacks.step 3"
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +42,11 @@ def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def place(corpus_file: Path, venv: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def place(few_records: Path, venv: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What a user exports."""
     outer = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     asked = {"TASKS": "superdiagnostic", "NETS": "fcn_wang", "SEEDS": "0 1"}
-    asked["ARGS"] = f"--data.path {corpus_file} --trainer.max_epochs 12 {QUICK}"
+    asked["ARGS"] = f"--data.path {few_records} --trainer.max_epochs 3 {QUICK} {PAUSING}"
     runs = tmp_path_factory.mktemp("runs")
     return {**outer, **asked, "VENV": str(venv), "RUNS_PATH": str(runs), "OMP_NUM_THREADS": "1"}
 
@@ -72,15 +74,17 @@ def finished(place: dict[str, str]) -> Path:
     """A table of two cells that was killed within the second one and made again."""
     folder = Path(place["RUNS_PATH"]) / "table"
     cells = [folder / "superdiagnostic" / "fcn_wang" / seed for seed in "01"]
+    cells[0].mkdir(parents=True)
+    (cells[0] / PAUSED).touch()
     with start(place) as first:
-        wait_until((cells[1] / "checkpoints" / "last.ckpt").is_file, 120)
+        wait_until((cells[1] / PAUSED).is_file, 240)
         os.killpg(first.pid, signal.SIGKILL)
     assert (cells[0] / "results.json").is_file()
     assert not (cells[1] / "results.json").exists()
-    wait_until(lambda: is_free(folder), 120)
+    wait_until(lambda: is_free(folder), 240)
     before = content(cells[0])
     with start(place) as second:
-        out, err = second.communicate()
+        out, err = second.communicate(timeout=240)
     assert second.returncode == 0, err
     assert "2 cells: 1 finished, 1 to train." in out
     assert "[1 of 1] superdiagnostic fcn_wang 1 goes on from its last checkpoint" in out
@@ -88,12 +92,13 @@ def finished(place: dict[str, str]) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_table_that_was_killed_goes_on_where_it_was(finished: Path) -> None:
     with (finished / "superdiagnostic" / "fcn_wang" / "1" / "metrics-2" / "metrics.csv").open() as file:
         epochs = [int(row["epoch"]) for row in csv.DictReader(file)]
     assert min(epochs) > 0
     last = torch.load(finished / "superdiagnostic" / "fcn_wang" / "1" / "checkpoints" / "last.ckpt", weights_only=True)
-    assert (last["epoch"], last["global_step"]) == (11, 24)
+    assert (last["epoch"], last["global_step"]) == (2, 6)
     with (finished / "table.csv").open() as file:
         row = next(csv.DictReader(file))
     assert (row["net"], row["seeds"], row["published_auroc"]) == ("fcn_wang", "0 1", "0.925")
@@ -136,10 +141,11 @@ def test_what_cannot_be_made_is_told_in_one_line_before_anything_is_trained(
     assert not list(tmp_path.rglob("config.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ("--trainer.max_epochs 13", "trainer.max_epochs 12, not 13"),
+        ("--trainer.max_epochs 4", "trainer.max_epochs 3, not 4"),
         ("--data.train_fraction 0.5", "data.train_fraction"),
     ],
 )
@@ -152,6 +158,7 @@ def test_runs_of_other_settings_are_not_passed_off_as_the_new(
     assert content(finished) == before
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_is_named_and_the_others_are_in_the_table(
     place: dict[str, str], finished: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -175,27 +182,7 @@ def test_two_at_a_time_would_train_the_same_cells(
         make_here(monkeypatch, place, RUNS_PATH=str(tmp_path))
 
 
-def test_commands_are_shown_without_being_run(
-    place: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    make_here(monkeypatch, place, RUNS_PATH=str(tmp_path), DRY_RUN="1")
-    *_, command = capfd.readouterr().out.splitlines()
-    assert "--config configs/benchmark/superdiagnostic.yaml --config configs/nets/fcn_wang.yaml" in command
-    assert f"--seed_everything 1 --trainer.default_root_dir {tmp_path}/table/superdiagnostic/fcn_wang/1" in command
-    assert not list(tmp_path.rglob("config.yaml"))
-
-
-def test_where_a_run_took_place_is_no_difference_and_neither_is_what_older_code_did_not_know() -> None:
-    old = yaml.safe_load(
-        "{trainer: {devices: 1, max_epochs: 2}, data: {init_args: {path: a, task: all}}, model: {x: 1}}"
-    )
-    new = yaml.safe_load(
-        "{trainer: {devices: 4, max_epochs: 3}, data: {init_args: {path: [a, b], task: all}}, model: {y: 1}}"
-    )
-    assert differences(old, new) == [("trainer.max_epochs", 2, 3), ("data.path", "a", ["a", "b"])]
-    assert differences(old, old) == []
-
-
+@pytest.mark.slow
 def test_on_a_cluster_the_missing_cells_are_one_array(user: User, cluster: Cluster, venv: Path, finished: Path) -> None:
     table = runs(user) / "table" / "superdiagnostic"
     for name in ("fcn_wang/1", "xresnet1d18/0"):
@@ -225,10 +212,11 @@ def test_on_a_cluster_the_missing_cells_are_one_array(user: User, cluster: Clust
     assert (table.parent / "table.png").is_file()
 
 
-def test_stacked_configs_are_one_experiment(user: User, venv: Path) -> None:
+def test_stacked_configs_are_one_experiment(quick_user: User) -> None:
+    user = quick_user
     stacked = ["EXP=benchmark/form+nets/s4", "ARGS=--data.path data/corpus.h5", "DRY_RUN=1"]
     both = "--config configs/benchmark/form.yaml --config configs/nets/s4.yaml --data.path data/corpus.h5"
-    local = user.make("fit", *stacked, VENV=str(venv))
+    local = user.make("fit", *stacked)
     assert both in local.stdout, local.stderr
     there = user.make("slurm", *stacked)
     assert f"projection fit {both} " in there.stdout, there.stderr

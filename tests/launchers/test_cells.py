@@ -1,0 +1,207 @@
+"""Which cells a table has, which of them are trained, and with what; nothing is trained here."""
+
+import itertools
+import os
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launchers.table import cluster, training
+from launchers.table.__main__ import main
+from launchers.table.cells import Cell, TableError, cells_asked_for
+from launchers.table.settings import changes, data_files, differences
+from tests.conftest import ROOT
+from tests.launchers.conftest import executable
+
+TASKS = ["all", "diagnostic", "form", "rhythm", "subdiagnostic", "superdiagnostic"]
+NETS = sorted(path.stem for path in (ROOT / "configs" / "nets").glob("*.yaml"))
+
+
+def cell(task: str, net: str, seed: int, folder: Path) -> Cell:
+    return Cell(task, net, seed, folder / task / net / str(seed))
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, (TASKS, NETS, [0])),
+        ({"TASKS": "form,all form", "NETS": "s4 lstm", "SEEDS": "3,0 3"}, (["form", "all"], ["s4", "lstm"], [3, 0])),
+        ({"TASKS": "form", "NETS": "s4", "SEEDS": "4294967295"}, (["form"], ["s4"], [2**32 - 1])),
+    ],
+)
+def test_a_table_has_each_task_with_each_net_and_seed(
+    asked: dict[str, str], expected: tuple[list[str], list[str], list[int]], tmp_path: Path
+) -> None:
+    found = cells_asked_for(asked, tmp_path)
+    assert found == [cell(*each, tmp_path) for each in itertools.product(*expected)]
+    assert found[0].experiment == f"benchmark/{expected[0][0]}+nets/{expected[1][0]}"
+
+
+def finish(each: Cell) -> None:
+    (each.folder / "predictions").mkdir(parents=True)
+    (each.folder / "predictions" / "test.csv").touch()
+    (each.folder / "results.json").touch()
+
+
+def begin(each: Cell) -> None:
+    (each.folder / "checkpoints").mkdir(parents=True)
+    (each.folder / "checkpoints" / "last.ckpt").touch()
+
+
+def test_what_is_not_finished_is_trained_with_its_own_seed_in_its_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked = {"TASKS": "form superdiagnostic", "NETS": "fcn_wang", "SEEDS": "0 7 8", "DRY_RUN": "1", "TABLE": "mine"}
+    for name, value in {"LAUNCHER": "", **asked, "RUNS_PATH": str(tmp_path), "VENV": "/venv"}.items():
+        monkeypatch.setenv(name, value)
+    cells = cells_asked_for(asked, tmp_path / "mine")
+    finish(cells[1])
+    begin(cells[3])
+    (cells[4].folder / "predictions").mkdir(parents=True)
+    (cells[4].folder / "predictions" / "val.csv").touch()  # ended before its test was written
+    (cells[4].folder / "results.json").touch()
+    main(["--trainer.max_epochs", "3"])
+    first, *commands = capfd.readouterr().out.splitlines()
+    assert first == "6 cells: 1 finished, 5 to train."
+    assert [shlex.split(command) for command in commands] == [
+        [
+            *("/venv/bin/python", "-m", "projection", "fit", "--config", f"configs/benchmark/{each.task}.yaml"),
+            *("--config", "configs/nets/fcn_wang.yaml", "--trainer.max_epochs", "3"),
+            *("--seed_everything", str(each.seed), "--trainer.default_root_dir", str(each.folder)),
+            *("--ckpt_path", "last"),
+        ]
+        for position, each in enumerate(cells)
+        if position != 1
+    ]
+
+
+@pytest.mark.parametrize(
+    ("script", "failed"),
+    [
+        ("exit 0", "left no results.json and predictions"),
+        ("exit 3", "ended with status 3"),
+        ("exit 137", "ended with status 137"),
+        ("exit 130", None),
+        ("exit 138", None),
+        ("exit 143", None),
+        ("kill -TERM $$", None),
+    ],
+)
+def test_a_training_that_failed_is_named_and_one_told_to_end_ends_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, failed: str | None
+) -> None:
+    executable(tmp_path / "bin" / "python", f'#!/bin/sh\necho x >>"{tmp_path}/begun"\n{script}\n')
+    monkeypatch.setenv("VENV", str(tmp_path))
+    monkeypatch.setenv("GPUS", "1")
+    cells = [cell("form", net, 0, tmp_path) for net in ("s4", "lstm")]
+    with training.alone(tmp_path) as held:
+        if failed:
+            assert training.train(cells, [], held) == dict.fromkeys(cells, failed)
+        else:
+            with pytest.raises(TableError, match="form s4 0 was told to end; the same `make table` goes on from there"):
+                training.train(cells, [], held)
+    assert (tmp_path / "begun").read_text() == "x\n" * (2 if failed else 1)
+
+
+def test_a_training_that_did_its_work_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = cell("form", "s4", 0, tmp_path)
+    executable(tmp_path / "bin" / "python", "#!/bin/sh\nexit 0\n")
+    monkeypatch.setenv("VENV", str(tmp_path))
+    finish(each)
+    with training.alone(tmp_path) as held:
+        assert training.train([each], [], held) == {}
+
+
+def test_on_slurm_each_index_of_the_array_is_the_cell_that_it_should_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "runs" / "table"
+    grid = [cell(*each, folder) for each in itertools.product(["form", "all"], ["s4", "lstm"], [0, 5, 11])]
+    # with gaps, and the first one missing
+    missing = [grid[position] for position in (2, 3, 5, 7, 10)]
+    executable(tmp_path / "submit.sh", f'#!/bin/sh\nenv >"{tmp_path}/asked"\necho "$@" >"{tmp_path}/words"\n')
+    monkeypatch.setattr(cluster, "_SLURM", tmp_path)
+    cluster.submit(missing, ["benchmark/form+nets/s4"], ["--x", "1"])
+    asked = dict(line.split("=", 1) for line in (tmp_path / "asked").read_text().splitlines() if "=" in line)
+    assert (tmp_path / "words").read_text() == "--x 1\n"
+    assert asked["CHECK"] == "benchmark/form+nets/s4"
+    variables = {name: asked[name] for name in ("EXP", "SEEDS", "RUN_DIRS")} | {"PATH": os.environ["PATH"]}
+    variables |= {"RUNS_PATH": str(folder.parent), "DRY_RUN": "1"}
+    found = []
+    for index in asked["ARRAY"].split(","):
+        # what the batch script makes of it
+        command = ["bash", ROOT / "launchers" / "slurm" / "train.sh"]
+        environment = {**variables, "SLURM_ARRAY_TASK_ID": index}
+        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+        words = shlex.split(done.stdout)
+        (task, net) = (Path(words[place + 1]).stem for place, word in enumerate(words) if word == "--config")
+        seed, place = (words[words.index(name) + 1] for name in ("--seed_everything", "--trainer.default_root_dir"))
+        found.append(Cell(task, net, int(seed), Path(place)))
+    assert sorted(found, key=str) == sorted(missing, key=str)
+
+
+def test_cells_in_the_queue_are_left_to_their_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # of an array, of one in another folder, of a single job, and of one that another checkout submitted
+    queue = "11 2\\n11 0\\n12 1\\n13 N/A\\n14 0"
+    executable(tmp_path / "bin" / "squeue", f"#!/bin/sh\nprintf '{queue}\\n'\n")
+    (tmp_path / "logs").mkdir()
+    records = {11: ("/runs", "t/a/0,none,t/b/1"), 12: ("/others", "u/a/0,u/a/1"), 13: ("/runs", "")}
+    for job, (runs, folders) in records.items():
+        text = f'declare -a sbatch=([0]="sbatch")\ndeclare -x RUNS_PATH="{runs}"\ndeclare -x RUN_DIRS="{folders}"\n'
+        (tmp_path / "logs" / f"projection_train_{job}.sh").write_text(text)
+    monkeypatch.setattr(cluster, "HOME", tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    assert cluster.queued() == {Path("/runs/t/b/1"), Path("/runs/t/a/0"), Path("/others/u/a/1")}
+
+
+def nested(name: str, value: Any) -> Any:
+    head, _, rest = name.partition(".")
+    return {head: nested(rest, value) if rest else value}
+
+
+@pytest.mark.parametrize(
+    ("name", "matters"),
+    [
+        *((f"trainer.{name}", False) for name in ("accelerator", "devices", "num_nodes", "logger", "strategy")),
+        *((name, False) for name in ("ckpt_path", "data.init_args.residency", "progress_bar", "predictions")),
+        *((f"trainer.{name}", True) for name in ("max_epochs", "precision", "accumulate_grad_batches", "callbacks")),
+        *((name, True) for name in ("seed_everything", "data.init_args.batch_size", "model.init_args.window")),
+        *((name, True) for name in ("checkpoint.monitor", "data.init_args.path", "model.class_path")),
+    ],
+)
+def test_where_a_run_took_place_is_no_difference_and_how_it_learned_is_one(name: str, matters: bool) -> None:
+    found = differences(nested(name, 1), nested(name, 2))
+    assert found == ([(name.replace(".init_args", ""), 1, 2)] if matters else [])
+    # of an older version of the code, or a newer one
+    assert differences(nested(name, 1), nested(f"{name}s", 2)) == []
+
+
+def test_changes_are_told_of_runs_that_have_begun(tmp_path: Path) -> None:
+    each = cell("form", "s4", 0, tmp_path)
+    settings = {"trainer": {"max_epochs": 3}, "data": {"init_args": {"path": ["a.h5", "b.h5"]}}}
+    assert changes(each, settings) == ""
+    each.folder.mkdir(parents=True)
+    (each.folder / "config.yaml").write_text("trainer: {max_epochs: 2}\ndata: {init_args: {path: a.h5}}\n")
+    assert changes(each, settings) == "trainer.max_epochs 2, not 3, data.path a.h5, not ['a.h5', 'b.h5']"
+    assert data_files(settings) == ["a.h5", "b.h5"]
+    assert data_files({"data": {"init_args": {"path": "a.h5"}}}) == ["a.h5"]
+    assert data_files({"data": {"class_path": "mine.Data"}}) == []
+
+
+def test_data_that_are_missing_are_made_and_those_of_the_command_line_must_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executable(tmp_path / "bin" / "make", f'#!/bin/sh\necho "$2" >>"{tmp_path}/made"\n[ "$2" != data/bad.h5 ]\n')
+    (tmp_path / "there.h5").touch()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    training.make_data(["data/no_such.h5", "data/no_such.h5", str(tmp_path / "there.h5")], ["--data.task", "all"])
+    assert (tmp_path / "made").read_text().split() == ["data/no_such.h5"]
+    with pytest.raises(TableError, match=r"data/bad\.h5 could not be made"):
+        training.make_data(["data/bad.h5"], [])
+    for words in (["--data.path", "data/no_such.h5"], ["--data.init_args.path=data/no_such.h5"]):
+        with pytest.raises(TableError, match=r"there is no data file data/no_such\.h5, which ARGS name"):
+            training.make_data(["data/no_such.h5"], words)
+    assert (tmp_path / "made").read_text().split() == ["data/no_such.h5", "data/bad.h5"]
