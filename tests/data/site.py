@@ -78,7 +78,7 @@ def _handler(site: Site) -> type[BaseHTTPRequestHandler]:
             elif fault == "drop":
                 self.answer(200, body, sent=len(body) * 3 // 4)
             elif fault == "elsewhere":  # a part, but another one than was asked for
-                self.answer(206, body[5:], Content_Range=f"bytes 5-{len(body) - 1}/{len(body)}")
+                self.answer(206, body, Content_Range=f"bytes 0-{len(body) - 1}/{len(body)}")
             elif asked and site.ranges:
                 start = int(asked.removeprefix("bytes=").removesuffix("-"))
                 if start >= len(body):

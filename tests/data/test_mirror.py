@@ -91,7 +91,7 @@ def test_once_stopped_nothing_is_tried_again(site: Site, tmp_path: Path) -> None
     [
         ("begin", True, "", ["bytes=70000-"]),  # 206: the rest
         ("begin", False, "", ["bytes=70000-"]),  # 200: all of it, though a part was asked for
-        ("begin", True, "elsewhere", ["bytes=70000-", ""]),  # a part that does not fit
+        ("begin", True, "elsewhere", ["bytes=70000-"]),  # 206, but from the first byte
         ("wrong", True, "", ["bytes=70000-", ""]),
         ("whole", True, "", []),
         ("longer", True, "", ["bytes=300005-", ""]),  # 416
