@@ -111,10 +111,21 @@ class Echo(Signals):
         self.asked: list[tuple[str, list[int]]] = []
         self.threads: set[int] = set()
 
+        self.news = threading.Condition()
+
+    def count(self, what: str) -> int:
+        return sum(name == what for name, _ in self.asked)
+
     def expect(self, rows: Rows) -> None:
-        self.asked.append(("expect", rows.tolist()))
+        with self.news:
+            self.asked.append(("expect", rows.tolist()))
+            self.news.notify()
 
     def gather(self, rows: Rows, out: torch.Tensor) -> None:
+        if self.announced:  # the next four are being announced meanwhile
+            wanted = min(self.count("gather") + 5, 32)
+            with self.news:
+                assert self.news.wait_for(lambda: self.count("expect") >= wanted, timeout=30)
         self.asked.append(("gather", rows.tolist()))
         self.threads.add(threading.get_ident())
 

@@ -44,11 +44,13 @@ def training_order(size: int, epoch: int, seed: int = SEED) -> NDArray[np.int64]
     return np.random.default_rng([seed, epoch]).permutation(size)
 
 
-def assert_batches(loader: BatchLoader, rows: list[NDArray[np.int64]], raw: Raw, task: str) -> None:
-    """Compare a whole epoch with the raw records that it should consist of."""
+def assert_batches(
+    loader: BatchLoader, rows: list[NDArray[np.int64]], raw: Raw, task: str, steps: int | None = None
+) -> None:
+    """Compare an epoch, whole or from some step on, with the raw records that it should consist of."""
     labels = raw.labels(task)
     batches = list(loader)
-    assert len(batches) == len(loader) == len(rows)
+    assert len(batches) == len(rows) == (len(loader) if steps is None else steps)
     for (x, y, ids), wanted in zip(batches, rows, strict=True):
         assert ids.tolist() == raw.ids[wanted].tolist()
         assert (x.dtype, y.dtype) == (torch.float32, torch.float32)
@@ -150,6 +152,32 @@ def test_each_transform_is_told_the_rate_that_the_one_before_leaves(corpus_file:
     assert found[0].shape[1:] == (12, 500)
     assert torch.equal(found[2], ids)
     assert (before.rates, after.rates, augmenting.rates) == ([100], [50], [])
+
+
+def test_an_epoch_continues_in_a_new_data_module_where_a_checkpoint_was_saved(corpus_file: Path, raw: Raw) -> None:
+    train = raw.rows("all", *range(1, 9))
+    first = prepared(corpus_file, batch_size=8)
+    assert first.state_dict() == {}
+    loader = first.train_dataloader()
+    loader.batch_sampler.set_epoch(1)
+    for _ in zip(range(3), loader, strict=False):
+        pass
+    state = first.state_dict()
+    assert state == {"epoch": 1, "records": 24}
+    second = prepared(corpus_file, rank=1, world=2, batch_size=4)
+    second.load_state_dict(state)
+    rest = second.train_dataloader()
+    rest.batch_sampler.set_epoch(1)
+    order = training_order(len(train), 1)[: len(train) // 8 * 8].reshape(-1, 2, 4)
+    assert_batches(rest, list(train[order[3:, 1]]), raw, "all", len(rest) - 3)
+
+
+def test_samples_are_divided_by_the_file_s_own_gain(corpus_file: Path, raw: Raw, tmp_path: Path) -> None:
+    path = Path(shutil.copy(corpus_file, tmp_path / "file.h5"))
+    with h5py.File(path, "r+") as file:
+        file["signals"].attrs["gain"] = 500.0
+    x, _, _ = next(iter(prepared(path).predict_dataloader()))
+    np.testing.assert_allclose(x.numpy(), 2 * raw.millivolts[raw.folds == 10], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("residency", ["device", "memory", "disk"])
