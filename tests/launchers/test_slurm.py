@@ -56,21 +56,20 @@ def test_two_nodes_with_two_tasks_learn_what_four_local_processes_learn(
     assert found == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.timeout(600)
 def test_an_array_has_a_run_for_each_experiment_and_seed_and_one_can_be_resumed_alone(
     user: User, cluster: Cluster
 ) -> None:
-    job = user.submit("EXP=other,third/deep,long", "SEEDS=0,1", "PARALLEL=6")
-    cancelled, requeued = f"{job}_4", f"{job}_5"
+    job = user.submit("EXP=third/deep,long", "SEEDS=0,1", "PARALLEL=4")
+    cancelled, requeued = f"{job}_2", f"{job}_3"
     for task in (cancelled, requeued):
         wait_until((runs(user) / "long" / task / PAUSED).exists, 240)
     cluster.ask("scancel", cancelled)
     cluster.ask("scancel", "--signal=USR1", "--batch", requeued)
     wait_until(lambda: cluster.started(requeued) and not cluster.queue(), 240)
     ended = {str(path.parent.relative_to(runs(user))) for path in runs(user).rglob("results.json")}
-    assert ended == {f"{name}/{job}_{task}" for task, name in enumerate(["other"] * 2 + ["third/deep"] * 2)} | {
-        f"long/{requeued}"
-    }
-    assert [user.log(f"{job}_{task}").count("attempt 2") for task in range(6)] == [0, 0, 0, 0, 0, 1]
+    assert ended == {f"third/deep/{job}_0", f"third/deep/{job}_1", f"long/{requeued}"}
+    assert [user.log(f"{job}_{task}").count("attempt 2") for task in range(4)] == [0, 0, 0, 1]
 
     done = user.make("slurm-resume", f"JOB={cancelled}")
     assert done.returncode == 0, done.stderr
@@ -79,4 +78,4 @@ def test_an_array_has_a_run_for_each_experiment_and_seed_and_one_can_be_resumed_
     assert results(runs(user) / "long" / cancelled)["test/auroc"] > 0
     assert "seed_everything: 0" in (runs(user) / "long" / cancelled / "config.yaml").read_text()
     logs = [path.name for path in (user.home / "logs").glob(f"*{second}*.out")]
-    assert logs == [f"projection_train_{second}_4.out"]
+    assert logs == [f"projection_train_{second}_2.out"]

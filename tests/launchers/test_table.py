@@ -160,17 +160,20 @@ def test_runs_of_other_settings_are_not_passed_off_as_the_new(
 
 @pytest.mark.slow
 def test_a_cell_that_fails_is_named_and_the_others_are_in_the_table(
-    place: dict[str, str], finished: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    place: dict[str, str],
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    broken = finished / "superdiagnostic" / "xresnet1d18"
-    broken.write_text("where a folder should be\n")
+    cells = tmp_path / "table" / "superdiagnostic"
+    shutil.copytree(finished / "superdiagnostic" / "fcn_wang" / "0", cells / "fcn_wang" / "0")
+    (cells / "xresnet1d18").write_text("where a folder should be\n")
     # it shows nothing on its way, and is no other training for that
     words = f"{place['ARGS']} --trainer.enable_model_summary false"
-    try:
-        with pytest.raises(SystemExit, match="table: 1 failed:\nsuperdiagnostic xresnet1d18 0 ended with status 1: "):
-            make_here(monkeypatch, place, NETS="xresnet1d18 fcn_wang", SEEDS="0", ARGS=words)
-    finally:
-        broken.unlink()
+    asked = {"NETS": "xresnet1d18 fcn_wang", "SEEDS": "0", "ARGS": words, "RUNS_PATH": str(tmp_path)}
+    with pytest.raises(SystemExit, match="table: 1 failed:\nsuperdiagnostic xresnet1d18 0 ended with status 1: "):
+        make_here(monkeypatch, place, **asked)
     assert "| fcn_wang " in capfd.readouterr().out
 
 

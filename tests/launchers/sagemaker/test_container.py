@@ -36,7 +36,8 @@ def end(number, _):
 
 signal.signal(signal.SIGTERM, end)
 print("ready", flush=True)
-signal.pause()
+while True:  # a signal just before one long wait would be missed
+    time.sleep(0.05)
 """
 # in torchrun's place: two processes that train, and itself ended by any signal
 _TORCHRUN = """\
