@@ -35,7 +35,8 @@ def end(number, _):
     sys.exit({status})
 
 signal.signal(signal.SIGTERM, end)
-print("ready", flush=True)
+sys.stdout.write("ready\\n")  # at once, where print would write twice
+sys.stdout.flush()
 while True:  # a signal just before one long wait would be missed
     time.sleep(0.05)
 """
