@@ -38,6 +38,9 @@ class Chart:
         self.root = fromstring(svg)
         self.nodes = list(self.root.iter())
         self.texts = [node.text for node in self.root.iter("text")]
+        labels = [node for node in self.root.iter("text") if kind(node) == "axis"]
+        # across, then up, which is turned
+        self.labels = [node.text for node in sorted(labels, key=lambda node: "rotate" in node.get("transform", ""))]
         self._x, self._y = self._scale("V"), self._scale("H")
 
     def lines(self, wanted: str) -> list[Points]:

@@ -100,10 +100,10 @@ def test_bands_are_of_the_resamples_of_the_interval(by_patient: bool) -> None:
 
 def test_classes_that_are_constant_or_too_rare_have_no_bands() -> None:
     test = with_ties()
-    test.labels[:, 1] = 0
+    test.labels[:, 0], test.labels[:, 1] = 1, 0
     protocol = Protocol("youden", 0.9, 5, 0, 0.95)
     assert draw_resamples(test, protocol, None).shape == (60, 5)
-    assert set(class_curves(test, torch.ones(60, 1), 0.95)) == {"A", "C"}
+    assert set(class_curves(test, torch.ones(60, 1), 0.95)) == {"C"}
     rare = Predictions(torch.arange(40), torch.rand(40, 40).double(), torch.eye(40).byte(), tuple(map(str, range(40))))
     counts = draw_resamples(rare, protocol, None)
     assert torch.equal(counts, torch.ones(40, 1))
@@ -139,7 +139,7 @@ def test_a_chart_shows_the_curve_of_its_class_its_band_and_what_guessing_reaches
         np.testing.assert_allclose(line, distinct(*expected), atol=PIXEL)
         np.testing.assert_allclose(band, torch.stack([GRID, curve.low, curve.high], dim=1), atol=PIXEL)
         np.testing.assert_allclose(guide, [[0, guessing[0]], [1, guessing[1]]], atol=PIXEL)
-        assert [drawn.texts[-2:], chart.title] in (
+        assert [drawn.labels, chart.title] in (
             [["1 - specificity", "sensitivity"], "ROC curve of B"],
             [["recall (sensitivity)", "precision (PPV)"], "Precision-recall curve of B"],
         )
@@ -150,6 +150,8 @@ def test_of_more_than_two_runs_only_the_first_one_s_band_is_drawn() -> None:
     for chart, bands in ((roc_chart("A", runs[:2]), [1, 1, 0]), (roc_chart("A", runs), [1, 0, 0])):
         drawn = Chart(chart.svg())
         assert [len(drawn.bands(style)) for style in range(3)] == bands
+        expected = torch.stack([GRID, runs[0].low, runs[0].high], dim=1)
+        np.testing.assert_allclose(drawn.bands(0)[0], expected, atol=PIXEL)
     for style, run in enumerate(runs):
         np.testing.assert_allclose(drawn.curves(style)[0], torch.stack([run.x, run.y], dim=1), atol=PIXEL)
 
@@ -176,6 +178,7 @@ def test_calibration_is_drawn_and_listed_before_and_after_temperature_scaling() 
     assert rows[[0, 3, 9], 0].tolist() == ["0.0 to 0.1", "0.3 to 0.4", "0.9 to 1.0"]
     for place, (scores, chart) in enumerate(zip((test.scores, torch.from_numpy(cooled)), charts, strict=True)):
         drawn, found = Chart(chart.svg()), bins(test.labels.numpy(), scores.numpy())
+        assert drawn.labels == ["predicted probability", "observed frequency"]
         held, predicted, observed = found.T
         known = held > 0
         np.testing.assert_allclose(drawn.dots(), found[known, 1:], atol=PIXEL)

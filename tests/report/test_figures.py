@@ -190,6 +190,17 @@ def test_learning_curves_show_what_was_logged_and_mark_the_best(tmp_path: Path) 
     np.testing.assert_allclose([both.dots(0)[0], both.dots(1)[0]], [[19, 0.9], [29, 0.7]], **near)
 
 
+def test_of_long_trainings_as_many_steps_are_drawn_as_can_be_seen(tmp_path: Path) -> None:
+    (tmp_path / "metrics").mkdir()
+    steps = np.arange(3000)
+    table = pd.DataFrame({"step": steps, "train/loss": 1 + np.sin(steps / 300)})
+    table.to_csv(tmp_path / "metrics" / "metrics.csv", index=False)
+    charts, _ = learning_curves({"run": tmp_path}, None, lowest=False)
+    (line,) = Chart(charts[0].svg()).curves()
+    assert 400 < len(line) <= 600  # fewer, where neighbours fall on one pixel
+    np.testing.assert_allclose(line[:, 1], 1 + np.sin(line[:, 0] / 300), atol=0.05)
+
+
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
 def test_axes_have_a_few_round_numbers(low: float, length: float) -> None:
     found = ticks(low, low + length)

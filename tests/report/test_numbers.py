@@ -18,7 +18,6 @@ from projection.evaluation.predictions import Predictions, read_predictions
 from projection.metrics import fit_thresholds
 from projection.metrics.bootstrap import draw_counts
 from projection.report import report as make_report
-from projection.report.tables import CLASSES, SUMMARY
 from tests.evaluation.made_up import write
 from tests.report.conftest import Report, Tables, drawings
 from tests.report.drawings import Chart, matrix
@@ -26,6 +25,25 @@ from tests.report.test_curves import GRID, PIXEL, bins, distinct, precision_at_g
 
 SUMMARIES = "Means over classes, test folds; thresholds and temperature from the validation folds"
 SUBGROUPS = "AUROC in subgroups of the test records"
+
+SUMMARY = {
+    "validation_auroc": "AUROC of the validation records",
+    "average_precision": "average precision",
+    "fmax": "Fmax (best record-centred F1 over all thresholds)",
+    "f2": "F2, votes shared by a record's statements",
+    "g2": "G2, votes shared by a record's statements",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "ppv": "positive predictive value",
+    "npv": "negative predictive value",
+    "f1": "F1",
+    "brier": "Brier score",
+    "ece": "expected calibration error",
+    "ece_with_temperature": "expected calibration error with temperature",
+    "temperature": "temperature",
+}
+CLASSES = ["positives", "auroc", "average_precision", "brier", "threshold", "sensitivity", "specificity", "ppv", "npv"]
+COLUMNS = ["records with it", "AUROC", "average precision", "Brier score", "threshold", "sensitivity", "specificity"]
 
 # nothing is as it is by default
 OTHERWISE = ["--criterion", "sensitivity", "--sensitivity", "0.7", "--seed", "3", "--confidence", "0.8"]
@@ -47,8 +65,9 @@ def test_the_numbers_are_those_of_evaluate_with_the_same_settings(
             [f"AUROC [{confidence} interval]", interval],
             *([title, f"{summary[key]:.4f}"] for key, title in SUMMARY.items()),
         ]
+        assert tables["Each class, test folds"][0] == ["class", *COLUMNS, "PPV", "NPV", "F1"]
         assert tables["Each class, test folds"][1:] == [
-            [name, *(shown(row[key], 0 if key == "positives" else 3) for key in CLASSES)]
+            [name, *(shown(row[key], 0 if key == "positives" else 3) for key in [*CLASSES, "f1"])]
             for name, row in found["classes"].items()
         ]
         groups = tables[SUBGROUPS]

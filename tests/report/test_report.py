@@ -102,8 +102,8 @@ def test_of_several_runs_each_has_its_numbers_and_the_first_one_its_records(
     checkpoint = torch.load(other / "checkpoints" / "best.ckpt", weights_only=True)
     checkpoint["state_dict"]["net.head.1.bias"] += 2
     torch.save(checkpoint, other / "checkpoints" / "best.ckpt")
-    alone = {run: report(run) for run in (trained, other)}
-    page = report(other, trained)
+    alone = {run: report(run, "--classes", "[NORM]") for run in (trained, other)}
+    page = report(other, trained, "--classes", "[NORM]")
     tables = Tables(page)
     for caption in ("Each class, test folds", "Bins of the reliability diagrams", SUBGROUPS):
         assert tables.every[caption] == [Tables(alone[run]).found[caption] for run in (other, trained)]
@@ -121,6 +121,9 @@ def test_of_several_runs_each_has_its_numbers_and_the_first_one_its_records(
             assert chart.bands(style)[0].tolist() == single.bands()[0].tolist()
     for title in ("Statements that are predicted", "Statements that are true together"):
         assert both[title] == drawings(alone[other])[title]
+    for title in ("Reliability as predicted", "AUROC in subgroups"):
+        wanted = re.compile(f'<svg[^>]* aria-label="{title}".*?</svg>')
+        assert wanted.findall(page) == [wanted.findall(alone[run])[0] for run in (other, trained)]
     # its records, attributed by its own checkpoint
     assert [(each.heading, each.chips, each.words) for each in articles(page)] == [
         (each.heading, each.chips, each.words) for each in articles(alone[other])
@@ -148,6 +151,7 @@ def test_runs_are_named_by_what_tells_them_apart(folders: list[str], names: list
 
 
 def test_what_is_missing_is_named(trained: Path, report: Report, tmp_path: Path) -> None:
+    whole = shutil.copytree(trained, tmp_path / "whole")
     (trained / "checkpoints" / "best.ckpt").write_bytes(b"no checkpoint")
     assert "best.ckpt is damaged, or no checkpoint at all" in report(trained)
     (trained / "checkpoints" / "best.ckpt").unlink()
@@ -159,6 +163,10 @@ def test_what_is_missing_is_named(trained: Path, report: Report, tmp_path: Path)
     (trained / "config.yaml").write_text(re.sub(r"path: .*\.h5", "path: gone.h5", config))
     provenance = (trained / "provenance.json").read_text()
     (trained / "provenance.json").write_text(re.sub(r'"[^"]*\.h5"', '"gone.h5"', provenance))
+    page = report(whole, trained, "--classes", "[NORM]")
+    assert "Electrocardiogram of record" in page
+    page = report(trained, whole, "--classes", "[NORM]")
+    assert "No records are drawn: There is no file gone.h5" in page
     page = report(trained)
     assert "No records are drawn: There is no file gone.h5" in page
     assert "There are no subgroups" in page
