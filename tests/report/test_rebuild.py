@@ -85,7 +85,7 @@ def test_fixed_transforms_come_first_in_their_order_and_at_their_rates(trained: 
 
 
 def test_a_checkpoint_that_could_run_code_or_is_of_another_net_is_refused(trained: Path) -> None:
-    configure(trained, "model", net={"class_path": "projection.models.CNN1d", "init_args": {"widths": [4, 16]}})
+    configure(trained, "model", net={"class_path": "projection.models.CNN1d", "init_args": {"widths": [4, 8, 8]}})
     with pytest.raises(ProjectionError, match=r"best.ckpt is not one of the model that config.yaml describes"):
         rebuild(read_run(trained), 100)
     change(trained / "checkpoints" / "best.ckpt", class_names=Path("anything but plain values"))
