@@ -88,6 +88,14 @@ class Chart:
             return np.zeros(2)
         places, values = np.array(marks).T
         fit: NDArray[np.float64] = np.polyfit(places, values, 1)
+        # numbers rise to the right and upwards, within the frame
+        assert (fit[0] > 0) == (direction == "V")
+        for frame in self.root.iter("rect"):
+            if kind(frame) == "frame":
+                start, size = (
+                    float(frame.get(n, "")) for n in (("x", "width") if direction == "V" else ("y", "height"))
+                )
+                assert all(start - 0.1 <= place <= start + size + 0.1 for place in places)
         # coordinates have one decimal
         assert np.abs(np.polyval(fit, places) - values).max() < 0.2 * abs(fit[0])
         return fit

@@ -29,6 +29,7 @@ def test_a_drawing_is_to_scale(rate: int) -> None:
     svg = draw_ecg("drawing", signals, rate)
     assert f'viewBox="0 0 2600 {MM * layout(signals, rate)[1]}"' in svg
     assert f"25 mm/s, 10 mm/mV, sampled at {rate} Hz; a small square is 0.04 s by 0.1 mV" in svg
+    assert '<use href="#ecg-paper"/>' in svg
     found = strips(svg)
     assert [each.lead for each in found] == [lead for row in ROWS for lead in row]
     for place, strip in enumerate(found):
@@ -54,6 +55,7 @@ def test_the_paper_is_ruled_in_millimetres_and_reaches_below_the_tallest_record(
     tall = np.zeros((12, 1000))
     tall[0, 0], tall[1, 0] = 9, -9
     height = MM * layout(tall, 100)[1]
+    assert '<g id="ecg-paper">' in paper()
     for name, apart in (("fine", 10), ("coarse", 50)):
         (data,) = re.findall(f'class="{name}" d="([^"]*)"', paper())
         upright = [numbers(line) for line in re.findall(r"M[^MHV]*V[^M]*", data)]

@@ -18,7 +18,7 @@ from projection.report.learning import learning_curves, read_metrics
 from projection.report.matrices import co_occurrence, confusion_matrix, matrix_figure, mistakes
 from projection.report.svg import Axis, path, ticks
 from projection.report.svg import Chart as Drawn
-from projection.report.tables import auroc_table, subgroup_table
+from projection.report.tables import auroc_table, mistake_table, subgroup_table
 from tests.evaluation.made_up import made_up
 from tests.report.drawings import Chart, kind, matrix, numbers
 
@@ -64,10 +64,22 @@ def test_mistakes_are_listed_by_how_many_more_there_are_than_elsewhere() -> None
     assert [(f.true, f.predicted, f.count, f.records, f.elsewhere) for f in found] == [each[1:] for each in expected]
     assert (found[0].true, found[0].predicted) == ("A", "C")
     assert mistakes(test, torch.from_numpy(predicted), most=1) == found[:1]
+    _, _, _, count, records, _ = expected[0]
+    elsewhere = predicted[~true[:, 2], 2].mean()
+    first = ["C where A is true", f"{count} of {records}", f"{count / records:.0%}", f"{elsewhere:.0%}"]
+    assert mistake_table(found).rows[0] == first
     for fewest in (1, 20, found[0].count):
         some = mistakes(test, torch.from_numpy(predicted), fewest=fewest)
         assert [each for each in found if each.count >= fewest] == [each for each in some if each.count >= 5]
         assert min(each.count for each in some) >= fewest
+
+
+@pytest.mark.parametrize(("records", "listed"), [(4, 0), (5, 1)])
+def test_a_mistake_is_listed_once_it_is_seen_in_five_records(records: int, listed: int) -> None:
+    true, predicted = torch.zeros(40, 2).byte(), torch.zeros(40, 2).bool()
+    true[:10, 0], predicted[:records, 1] = 1, True
+    test = Predictions(torch.arange(40), torch.rand(40, 2).double(), true, ("A", "B"))
+    assert len(mistakes(test, predicted)) == listed
 
 
 @pytest.mark.parametrize("classes", [3, 10])  # names of more than eight columns are turned
@@ -112,6 +124,8 @@ def test_a_forest_plot_has_each_group_s_numbers_in_its_line() -> None:
             if style == "line s0" and at == y
         ]
         assert ends == ([pytest.approx((group.low, group.high), abs=1e-3)] if group.low == group.low else [])
+    # nothing is drawn over the names, which have the first 220 units
+    assert min(numbers(n.get("d", ""))[0] for n in drawn.root.iter("path")) >= 220
     attributes = [(t.text, float(t.get("y", "")) - 4) for t in drawn.root.iter("text") if t.text in ("sex", "age")]
     assert attributes == [("sex", min(lines)), ("age", next(y for y, name in lines.items() if name == "80 and over"))]
     (overall,) = [numbers(n.get("d", ""))[0] for n in drawn.root.iter("path") if kind(n) == "guide"]
