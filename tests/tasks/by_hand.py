@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 import wfdb
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import nn
@@ -33,18 +33,24 @@ class ReadOut(nn.Module):
 
 
 class Witness(Callback):
-    """Keeps the loss and the learning rate of every batch, and the metrics of every validation."""
+    """Keeps losses and learning rates of training batches, metrics of validations, and what judging a batch gives."""
 
     def __init__(self) -> None:
         self.losses: list[float] = []
         self.rates: list[float] = []
         self.validated: list[dict[str, float]] = []
+        self.judged: list[torch.Tensor] = []
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         self.losses.append(float(trainer.callback_metrics["train/loss"]))
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
+        self.judged.append(outputs)
+
+    on_test_batch_end = on_validation_batch_end
 
     def on_validation_end(self, trainer: Trainer, *_: Any) -> None:
         if not trainer.sanity_checking:

@@ -134,6 +134,8 @@ def test_validation_is_what_is_computed_by_hand_after_each_epoch(trained: Any, r
     batches = -(-chosen.sum() // BATCH)
     assert chosen.sum() % batches, "batches differ in size, so that a mean of their means is no mean"
     assert len(witness.validated) == EPOCHS
+    last = torch.cat(witness.judged[-batches:])
+    np.testing.assert_allclose(last, probabilities(standardised(records)[chosen], later[-1]), atol=1e-5)
     for found, weights in zip(witness.validated, later, strict=True):
         p = probabilities(standardised(records)[chosen], weights)
         for name, value in judged(p, records.y[chosen]).items():
@@ -157,12 +159,14 @@ def test_tests_and_predictions_are_what_is_computed_by_hand(
 ) -> None:
     task = ClassificationTask(CLASSES, LEADS, net=ReadOut, **options)
     task.load_state_dict(trained[0].state_dict())
-    trainer, data = trainer_with(), data_of(corpus_file)
+    witness = Witness()
+    trainer, data = trainer_with(witness), data_of(corpus_file)
     (found,) = trainer.test(task, datamodule=data, verbose=False)
     p = probabilities(standardised(records), weights_of(task), **windows)
     chosen = records.of(10)
     for name, value in judged(p[chosen], records.y[chosen]).items():
         assert found[f"test/{name}"] == pytest.approx(value, abs=1e-5), name
+    np.testing.assert_allclose(torch.cat(witness.judged), p[chosen], atol=1e-5)
     # of every record of the fold, those without a label as well
     predicted = torch.cat(trainer.predict(task, datamodule=data))
     np.testing.assert_allclose(predicted, p[records.of(10, labelled=False)], atol=1e-5)

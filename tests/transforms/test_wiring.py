@@ -48,7 +48,7 @@ class Marked(Transform):
 
 
 def trained(corpus_file: Path, transforms: list[Transform], rank: int = 0, **options: Any) -> ClassificationTask:
-    """Train and test in a process that takes itself for one of two where its rank is 1."""
+    """Train in a process that takes itself for one of two where its rank is 1."""
     strategy = SingleDeviceStrategy("cpu")
     strategy.global_rank, strategy.world_size = rank, rank + 1
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
@@ -69,7 +69,7 @@ def test_transforms_apply_in_order_at_the_rate_that_they_meet_and_random_ones_in
 ) -> None:
     records = Records(corpus, CLASSES)
     x, y = torch.from_numpy(records.x), torch.from_numpy(records.y)
-    training, validation = records.of(*range(1, 9)), records.of(9)
+    training = records.of(*range(1, 9))
     between = Resample(50)(x + 1, y, 100)[0].numpy()
     # one batch holds all
     transforms = [Add(1.0), TimesRate(), Resample(50), TimesRate(), Add(2.0)]
@@ -79,7 +79,12 @@ def test_transforms_apply_in_order_at_the_rate_that_they_meet_and_random_ones_in
     mean, std = fixed[training].mean(), fixed[training].std()
     assert task.mean.item() == pytest.approx(mean, rel=1e-6)
     assert task.std.item() == pytest.approx(std, rel=1e-6)
-    np.testing.assert_allclose(task.net.judged[-1], ((fixed - mean) / std)[validation], atol=1e-4)
+    trainer = task.trainer
+    trainer.test(task, datamodule=trainer.datamodule, verbose=False)
+    trainer.predict(task, datamodule=trainer.datamodule)
+    judged = (records.of(9), records.of(10), records.of(10, labelled=False))
+    for seen, chosen in zip(task.net.judged[-3:], judged, strict=True):
+        np.testing.assert_allclose(seen, ((fixed - mean) / std)[chosen], atol=1e-4)
     np.testing.assert_allclose(
         by_size(task.net.seen[0]), by_size(((both - mean) / std)[training]), rtol=1e-4, atol=1e-2
     )
