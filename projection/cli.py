@@ -238,13 +238,13 @@ def readable_errors() -> Iterator[None]:
         if cause is None:
             raise
         raise cause from error
+    except SIGTERMException:
+        print("Ended by SIGTERM. `--ckpt_path last` in the same run folder continues.", file=sys.stderr)
+        sys.exit(128 + signal.SIGTERM)
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):
             stop.code = 128 + signal.SIGINT  # where Lightning ends with 1
         raise
-    except SIGTERMException:
-        print("Ended by SIGTERM. `--ckpt_path last` in the same run folder continues.", file=sys.stderr)
-        sys.exit(128 + signal.SIGTERM)
     except pickle.UnpicklingError as error:
         raise ProjectionError(
             "The checkpoint holds more than tensors and plain values. If you trust its origin, "

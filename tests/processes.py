@@ -16,7 +16,7 @@ import torch
 
 from projection.__main__ import main
 
-_SECONDS = 120
+_SECONDS = 240
 
 # a server that has imported everything once, and starts processes that have computed nothing yet
 _context = multiprocessing.get_context("forkserver")

@@ -67,7 +67,9 @@ def test_where_the_predictions_are_is_told(run: Run, finished: Path, capsys: pyt
 
 
 def test_what_was_typed_wins_over_what_a_checkpoint_remembers(run: Run, finished: Path) -> None:
-    folder = run("test", *of(finished), "--model.init_args.aggregation", "mean")
+    # by its path: Lightning would look into a file that it can find
+    given = of(finished, str(finished / "checkpoints" / "best.ckpt"))
+    folder = run("test", *given, "--model.init_args.aggregation", "mean")
     assert yaml.safe_load((folder / "config.yaml").read_text())["model"]["init_args"]["aggregation"] == "mean"
     assert results(folder)["test/loss"] != results(finished)["test/loss"]
 
