@@ -37,8 +37,9 @@ def _same_everywhere() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _same_in_any_order() -> None:
+def _same_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
+    monkeypatch.delenv("PL_GLOBAL_SEED", raising=False)  # trainings leave their seed behind
 
 
 @pytest.fixture(scope="session")

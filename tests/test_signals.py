@@ -145,6 +145,7 @@ def test_control_c_ends_with_the_status_of_an_interruption(tmp_path: Path, corpu
     told_to_end(["fit", *scripted(corpus_file, *into(tmp_path / "run"))], signal.SIGINT, at=at)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", [(1,), (0, 1)])
 def test_all_ranks_end_at_the_same_step_whichever_are_told(
     tmp_path: Path, corpus_file: Path, told: tuple[int, ...]

@@ -102,6 +102,7 @@ def bring(folder: Path, names: list[str]) -> None:
         bring_to_every_node(trainer, str(folder / str(trainer.global_rank) / name / "best.ckpt"))
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_reaches_nodes_with_disks_of_their_own(tmp_path: Path) -> None:
     contents = {"missing": (b"new", None), "older": (b"newer", b"old"), "same": (b"same", b"same")}
     places = {name: [tmp_path / str(rank) / name / "best.ckpt" for rank in (0, 1)] for name in contents}

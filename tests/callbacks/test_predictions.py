@@ -87,6 +87,7 @@ def test_a_model_that_gives_no_probabilities_leaves_no_table(run: Run, corpus_fi
     assert not (folder / "predictions").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["test", "predict"])
 def test_two_processes_give_the_table_and_the_scores_of_one(fitted: Path, tmp_path: Path, stage: str) -> None:
     folder = tmp_path / "shared"

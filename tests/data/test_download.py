@@ -131,7 +131,10 @@ def test_a_server_that_dies_midway_is_given_up(site: Site, tmp_path: Path, worke
     for name in site.files:
         if "/" in name:
             site.fail(name, repeat("drop"))
-    with pytest.raises(ProjectionError, match=r"(?s)^20 of 64 .*Stopped early: 20 files failed one after another"):
+    failed = "20" if workers == 1 else r"2\d"  # some more may be under way
+    with pytest.raises(
+        ProjectionError, match=rf"(?s)^{failed} of 64 .*Stopped early: 20 files failed one after another"
+    ):
         download(tmp_path, base_url=site.url, retries=0, workers=workers)
 
 
