@@ -144,13 +144,25 @@ def test_an_image_of_defaults_asks_for_nothing(place: dict[str, str], tmp_path: 
 
 
 def test_a_singularity_image_replaces_the_older_one_whole(place: dict[str, str], tmp_path: Path) -> None:
-    words = ["--singularity", "--bootstrap", "localimage", "--base", "/b", "--registry", "r.io", "--push", "--dry-run"]
+    words = [
+        "--singularity",
+        "--bootstrap",
+        "localimage",
+        "--base",
+        "/b",
+        "--registry",
+        "r.io",
+        "--tag",
+        "t",
+        "--push",
+        "--dry-run",
+    ]
     build, move, push = shown("containers/build.sh", *words, **place)
     apptainer, target = f"{tmp_path}/bin/apptainer", f"{tmp_path}/image.sif"
     arguments = ["--build-arg", "BOOTSTRAP=localimage", "--build-arg", "BASE=/b", "--build-arg", revision()]
     assert build == [apptainer, "build", "--force", *arguments, f"{target}.partial", "containers/projection.def"]
     assert move == ["mv", f"{target}.partial", target]
-    assert push == [apptainer, "push", target, "oras://r.io/projection:latest"]
+    assert push == [apptainer, "push", target, "oras://r.io/projection:t"]
 
 
 @pytest.mark.parametrize(

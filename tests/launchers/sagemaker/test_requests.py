@@ -51,7 +51,7 @@ def test_a_request_without_wishes_is_cheap_plain_and_complete(monkeypatch: pytes
     places |= {"code": "s3://ecg-bucket/c/", "data": "s3://ecg-bucket/d/"}
     metrics = found["AlgorithmSpecification"].pop("MetricDefinitions")
     assert [metric["Name"] for metric in metrics] == list(METRICS)
-    line = "epoch=3 step=64 train/loss=1.5e-05 val/auroc=0.91 val/loss=-2.5"
+    line = "epoch=3 step=64 my_test/loss=3 train/loss=1.5e-05 val/auroc=0.91 val/loss=-2.5"
     shown = {metric["Name"]: re.findall(metric["Regex"], line) for metric in metrics}
     assert {name: values for name, values in shown.items() if values} == {
         "train/loss": ["1.5e-05"],
@@ -92,12 +92,15 @@ def test_a_request_without_wishes_is_cheap_plain_and_complete(monkeypatch: pytes
 
 def test_every_wish_stands_in_its_own_field(request_: Request, monkeypatch: pytest.MonkeyPatch) -> None:
     wishes = {"VOLUME": "70", "COUNT": "3", "TIME": "1:02:03", "WAIT": "2-00:00:00", "PREFIX": "/mine/"}
+    # what is asked of a group leaves the rest of it
+    wishes |= {"REQUEST": '{"StoppingCondition": {"MaxPendingTimeInSeconds": 7200}}'}
     for name, value in {**wishes, "METRICS": "val/auroc my/own", "TAGS": "a=1,b=x=y"}.items():
         monkeypatch.setenv(name, value)
     found = training_request(from_environment(), {}, "s3://ecg-bucket/c/", [], "abc")
     assert found["ResourceConfig"]["VolumeSizeInGB"] == 70
     assert found["ResourceConfig"]["InstanceCount"] == 3
-    assert found["StoppingCondition"] == {"MaxRuntimeInSeconds": 3723, "MaxWaitTimeInSeconds": 172800}
+    times = {"MaxRuntimeInSeconds": 3723, "MaxWaitTimeInSeconds": 172800, "MaxPendingTimeInSeconds": 7200}
+    assert found["StoppingCondition"] == times
     assert found["EnableManagedSpotTraining"] is True
     assert found["OutputDataConfig"]["S3OutputPath"] == f"s3://{BUCKET}/mine/jobs"
     assert found["Tags"] == [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "x=y"}]
