@@ -126,16 +126,13 @@ def test_each_file_is_tried_six_times_by_default(site: Site, tmp_path: Path) -> 
     assert (site.counts()[RECORD], site.counts()["LICENSE.txt"]) == (6, 6)
 
 
-@pytest.mark.parametrize("workers", [1, 8])
-def test_a_server_that_dies_midway_is_given_up(site: Site, tmp_path: Path, workers: int) -> None:
+def test_a_server_that_dies_midway_is_given_up(site: Site, tmp_path: Path) -> None:
     for name in site.files:
         if "/" in name:
             site.fail(name, repeat("drop"))
-    failed = "20" if workers == 1 else r"2\d"  # some more may be under way
-    with pytest.raises(
-        ProjectionError, match=rf"(?s)^{failed} of 64 .*Stopped early: 20 files failed one after another"
-    ):
-        download(tmp_path, base_url=site.url, retries=0, workers=workers)
+    with pytest.raises(ProjectionError, match=r"(?s)^20 of 64 .*Stopped early: 20 files failed one after another"):
+        # one connection keeps to the order of the list, so that the number is exact
+        download(tmp_path, base_url=site.url, retries=0, workers=1)
 
 
 def test_a_server_that_answers_now_and_then_is_not_given_up(site: Site, tmp_path: Path) -> None:
