@@ -22,7 +22,7 @@ def project(tmp_path: Path) -> Path:
     for name in ("Makefile", "README.md", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
     settings = (ROOT / "pyproject.toml").read_text()
-    chosen = re.sub(r"(?m)^(pytest_add_cli_args_test_selection) = .*$", r'\1 = ["tests/metrics"]', settings)
+    chosen = re.sub(r"(?s)(pytest_add_cli_args_test_selection) = \[.*?\n\]", r'\1 = ["tests/metrics"]', settings)
     (tmp_path / "pyproject.toml").write_text(chosen)
     return tmp_path
 
