@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from projection.data.leaks import check_leaks
 from projection.data.splits import DataSet, open_data_set
+from projection.data.statements import class_names
 from projection.errors import ProjectionError
 from projection.evaluation.predictions import Predictions, read_predictions
 
@@ -39,6 +40,12 @@ class Run:
         data = self.config.get("data") or {}
         return data.get("init_args") or {}
 
+    def label_set(self) -> tuple[str, ...]:
+        """Name the classes of the run's task; none where the data module is not this project's."""
+        data = self.config.get("data") or {}
+        known = str(data.get("class_path")).endswith("PTBXLDataModule")
+        return class_names(self.data_arguments().get("task", "all")) if known else ()
+
 
 def read_run(folder: Path) -> Run:
     """Read a run folder.
@@ -50,8 +57,8 @@ def read_run(folder: Path) -> Run:
         The run.
 
     Raises:
-        ProjectionError: If it has no predictions of validation and test, theirs are of different classes, or a file is
-            damaged.
+        ProjectionError: If it has no predictions of validation and test, theirs are of different classes or lack some
+            of the run's, or a file is damaged.
     """
     validation, test = read_predictions(folder, "val"), read_predictions(folder, "test")
     if validation.class_names != test.class_names:
@@ -59,8 +66,13 @@ def read_run(folder: Path) -> Run:
             f"The validation and test predictions of {folder} are of different classes, or in different order: "
             f"{_differing(validation.class_names, test.class_names)}. Bring both files of the same run together."
         )
-    config, provenance = read_settings(folder)
-    return Run(folder, config, provenance, validation, test)
+    run = Run(folder, *read_settings(folder), validation, test)
+    if missing := [name for name in run.label_set() if name not in test.class_names]:
+        raise ProjectionError(
+            f"The predictions of {folder} lack {', '.join(missing)}, which the run learned by its config.yaml: bring "
+            "predictions/val and predictions/test of the same run back."
+        )
+    return run
 
 
 def _differing(validation: Sequence[str], test: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """What is read from a run folder, and what is refused."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from projection.__main__ import main
 from projection.errors import ProjectionError
 from projection.evaluation.predictions import Predictions, check_comparable, mean_of, read_predictions
+from projection.evaluation.run import read_run
 from tests.evaluation.made_up import made_up, write
 
 
@@ -72,6 +74,14 @@ def test_validation_and_test_have_the_same_classes_in_the_same_order(run: Path, 
     refused(run, "are of different classes, or in different order: .*B, A, C")
     whole.drop(columns=["B", "label_B"]).to_csv(path, index=False)
     refused(run, "are of different classes, or in different order: B in one of them only")
+
+
+def test_a_class_of_the_run_s_task_that_is_in_no_table_is_missed(fitted: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(fitted, tmp_path / "run"))
+    assert read_run(run).test.class_names == ("CD", "HYP", "MI", "NORM", "STTC")
+    for split in ("val", "test"):
+        drop(run, split, "MI", "label_MI")
+    refused(run, r"The predictions of .*run lack MI, which the run learned")
 
 
 def test_what_no_prediction_and_no_label_is_gets_refused(run: Path) -> None:

@@ -49,6 +49,7 @@ def test_text_of_others_is_escaped(trained: Path, corpus_file: Path, report: Rep
         for column in ("report", "device"):
             file[f"records/{column}"][...] = HOSTILE
     config = yaml.safe_load((trained / "config.yaml").read_text())
+    config["data"]["class_path"] = "theirs.DataModule"  # with classes of its own
     config["data"]["init_args"]["path"] = str(data)
     (trained / "config.yaml").write_text(f"# {HOSTILE}\n{yaml.safe_dump(config)}")
     provenance = json.loads((trained / "provenance.json").read_text())
