@@ -4,10 +4,10 @@ import ast
 import json
 import os
 import re
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import PIPE, STDOUT, Popen
 from typing import Any
 
 import yaml
@@ -16,6 +16,7 @@ from tests.conftest import ROOT
 
 MUTANTS = ROOT / "mutants"
 EQUIVALENT = Path(__file__).with_name("equivalent.yaml")
+_PROGRESS = re.compile(r"\d+/\d+ .*")
 SURVIVED = (0, 5, 33)  # all tests passed, or no test reaches the place
 
 
@@ -37,13 +38,20 @@ class Change:
 
 
 def mutmut(*words: str) -> str:
-    """Call mutmut in the folder of the project; what it shows of a run goes to the terminal."""
-    command = [Path(sys.executable).with_name("mutmut"), *words]
+    """Call mutmut in the folder of the project, and show how far it is."""
     MUTANTS.mkdir(exist_ok=True)  # Python forgets about a search path that is not there when it starts
     # commands that a test starts see the mutant too, and fork as safely as the test's own process
     environment = {**os.environ, "PYTHONPATH": str(MUTANTS), "OMP_NUM_THREADS": "1"}
-    output = subprocess.PIPE if words[0] == "show" else None
-    return subprocess.run(command, cwd=ROOT, env=environment, check=True, text=True, stdout=output).stdout or ""
+    command = [Path(sys.executable).with_name("mutmut"), *words]
+    said: list[str] = []
+    with Popen(command, cwd=ROOT, env=environment, text=True, stdout=PIPE, stderr=STDOUT) as child:
+        for line in child.stdout or ():
+            said.append(line)
+            if found := _PROGRESS.search(line):
+                print(f"\rmutants: {found[0]}", end="", file=sys.stderr, flush=True)
+    if child.returncode:
+        raise SystemExit(f"{''.join(said[-40:])}\nmutmut ended with status {child.returncode}: see above.")
+    return "".join(said)
 
 
 def outcomes() -> dict[str, tuple[str, int | None]]:

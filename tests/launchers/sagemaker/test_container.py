@@ -37,7 +37,7 @@ def end(number, _):
 signal.signal(signal.SIGTERM, end)
 sys.stdout.write("ready\\n")  # at once, where print would write twice
 sys.stdout.flush()
-while True:  # a signal just before one long wait would be missed
+for _ in range(2400):  # two minutes; a signal just before one long wait would be missed
     time.sleep(0.05)
 """
 # in torchrun's place: two processes that train, and itself ended by any signal
