@@ -1,4 +1,5 @@
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ SURROUNDINGS = ("PROJECTION_", "SLURM_", "TORCHELASTIC_", "TRAINING_JOB_NAME", "
 def _same_everywhere() -> Iterator[None]:
     """Make tests alike on a desk, within a job of a cluster and in a narrow terminal."""
     torch.set_num_threads(1)  # the tests run in as many processes as there are cores
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell ignores for what it runs in the background
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
             if name.startswith(SURROUNDINGS):
