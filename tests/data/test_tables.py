@@ -161,8 +161,14 @@ def test_every_value_of_the_table_is_kept(tables: Tables, raw: Raw) -> None:
 )
 def test_a_bad_value_is_named(tables_folder: Path, column: str, value: str, told: str) -> None:
     edit(tables_folder, 0, column, value)
-    with pytest.raises(ProjectionError, match=told):
+    with pytest.raises(ProjectionError, match=rf"ptbxl_database\.csv.*{told}"):
         read_tables(tables_folder)
+
+
+def test_a_report_keeps_its_line_ends(tables_folder: Path) -> None:
+    written = "first line\r\nsecond\rthird\nfourth"
+    edit(tables_folder, 0, "report", written)
+    assert read_tables(tables_folder).records["report"][0] == written
 
 
 def test_a_missing_column_is_named(tables_folder: Path) -> None:

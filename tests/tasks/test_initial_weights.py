@@ -48,6 +48,14 @@ def test_a_run_begins_with_another_task_s_weights(
     main(["test", "--config", str(second / "config.yaml"), "--ckpt_path", "best"])
 
 
+@pytest.mark.parametrize(("extra", "end"), [(8, "extra6, extra7"), (9, "extra7 and 1 more")])
+def test_long_lists_are_cut_after_eight_names(tmp_path: Path, extra: int, end: str) -> None:
+    net = CNN1d(12, 5, widths=(4, 8))
+    others = {f"extra{number}": torch.zeros(()) for number in range(extra)}
+    torch.save(net.state_dict() | others, tmp_path / "weights.pt")
+    assert load_matching(net, tmp_path / "weights.pt").endswith(end)
+
+
 def test_files_that_do_not_help_are_named(tmp_path: Path) -> None:
     torch.save(FCNWang(12, 5).state_dict(), tmp_path / "other.pt")
     (tmp_path / "text.pt").write_text("weights")
