@@ -178,6 +178,23 @@ def test_arguments_out_of_their_range_are_refused_by_name(make: Callable[[], Tra
         make()
 
 
+def test_the_ends_of_ranges_are_allowed() -> None:
+    made = [
+        AmplitudeScaling(1.0, 1.0),
+        BaselineWander(max_hertz=0.05, waves=1),
+        LeadDropout(0.0),
+        LeadDropout(1.0),
+        RandomApply(LeadDropout(), 0.0),
+        RandomApply(LeadDropout(), 1.0),
+        TimeWarp(0.0),
+        BandPass(None, None, order=1),
+        Resample(1),
+        Mixup(1.0),
+    ]
+    x = torch.randn(2, 12, 200)
+    assert all(transform(x, torch.ones(2, 3), 100)[0].isfinite().all() for transform in made)
+
+
 @given(st.lists(st.integers(0, 10**6), min_size=3, max_size=3), st.lists(st.integers(0, 10**6), min_size=3, max_size=3))
 def test_seeded_generators_depend_on_each_number(a: list[int], b: list[int]) -> None:
     first, same, other = (seeded_generator(torch.device("cpu"), *numbers).initial_seed() for numbers in (a, a, b))
