@@ -19,8 +19,11 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-# what launchers, clusters and shells set
-SURROUNDINGS = ("PROJECTION_", "SLURM_", "TORCHELASTIC_", "TRAINING_JOB_NAME", "SM_", "WANDB_", "PL_")
+# what launchers, clusters, shells and a make that runs the tests set
+SURROUNDINGS = (
+    *("PROJECTION_", "SLURM_", "TORCHELASTIC_", "TRAINING_JOB_NAME", "SM_", "WANDB_", "PL_"),
+    *("MAKE", "MFLAGS", "ARGS", "EXP"),
+)
 
 
 @pytest.fixture(autouse=True, scope="session")

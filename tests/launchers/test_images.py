@@ -17,7 +17,7 @@ from tests.engines.images import Builder
 from tests.launchers.conftest import SECRET, User, files_with, watched
 from tests.launchers.pausing import PAUSED
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # an image takes minutes to build
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -36,13 +36,11 @@ def mutate(project: Path, *words: str) -> str:
 
 
 def test_a_sample_of_mutants_is_tried_once_and_reported_by_area(project: Path) -> None:
-    said = mutate(project, "--sample", "12")
-    metrics = re.search(r"\| metrics \| 12 \| (\d+) \| (\d+) \| ([\d.]+)% \|", said)
+    said = mutate(project, "--sample", "8")
+    metrics = re.search(r"\| metrics \| 8 \| (\d+) \| (\d+) \| [\d.]+% \|", said)
     assert metrics, said
-    assert int(metrics[1]) + int(metrics[2]) >= 11
+    assert int(metrics[1]) + int(metrics[2]) >= 7
     # what was tried is remembered: nothing but mutmut's own first mutant runs again
-    statuses = {path: path.read_text() for path in project.glob("mutants/projection/metrics/*.meta")}
-    again = mutate(project, "--sample", "12")
-    assert metrics[0] in again
-    assert "Mutant results" in again
-    assert all(path.read_text() == text for path, text in statuses.items() if path.name != "ranking.py.meta")
+    known = {path: path.read_text() for path in project.glob("mutants/projection/metrics/*.meta")}
+    assert metrics[0] in mutate(project, "--sample", "8")
+    assert all(path.read_text() == text for path, text in known.items() if path.name != "ranking.py.meta")
