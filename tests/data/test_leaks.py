@@ -26,7 +26,7 @@ def with_patient_of(source: Path, path: Path, row: int, other: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("one", "other"), permutations(FOLDS, 2))
+@pytest.mark.parametrize(("one", "other"), list(permutations(FOLDS, 2)))
 def test_a_patient_in_two_splits_is_refused(corpus_file: Path, raw: Raw, tmp_path: Path, one: str, other: str) -> None:
     first, last = raw.rows("all", *FOLDS[one])[0], raw.rows("all", *FOLDS[other])[-1]
     path = with_patient_of(corpus_file, tmp_path / "file.h5", first, last)

@@ -21,7 +21,7 @@ def mutate(sample: int = 400, seed: int = 0, processes: int = 2, again: bool = F
         sample: How many mutants to draw (1 or more).
         seed: Of the drawing.
         processes: How many mutants are tried at once.
-        again: Try those again that survived an earlier call, after tests were added.
+        again: Try those again that survived an earlier call, once there are more tests.
         area: Draw from this part of the package alone, such as metrics or run_folder.py.
     """
     mutmut("run", "--max-children", "1", ONE)
