@@ -61,7 +61,7 @@ data: $(CONFIG) $(VENV)/.installed $(DATA) ## Make the data file of configs/$EXP
 test: lint ## Run all checks: ruff, mypy, all tests
 	launchers/with_args.sh $(BIN)/pytest $(BY_FILE)
 
-check: lint ## Run most of them in about two minutes: no engines, no long trainings
+check: lint ## Run most of them in two minutes: no engines, no long trainings
 	launchers/with_args.sh $(BIN)/pytest $(BY_FILE) -m 'not slow'
 
 # in two processes, each file in one of them, where its fixtures are made once

@@ -1,11 +1,14 @@
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from projection import run_folder
 from projection.errors import ProjectionError
 from projection.run_folder import (
+    GIT_COMMIT,
     RUN_ID,
     check_checkpoint,
     evaluated_checkpoint,
@@ -13,6 +16,7 @@ from projection.run_folder import (
     experiment_name,
     is_finished,
     link_latest,
+    provenance,
     run_id,
     shared_run_id,
     unused,
@@ -156,3 +160,32 @@ def test_an_interrupted_write_leaves_the_json_before(tmp_path: Path, monkeypatch
     write_json(place, {"b": 3})
     assert json.loads(place.read_text()) == {"b": 3}
     assert [path.name for path in place.parent.iterdir()] == ["a.json"]
+
+
+def test_the_code_is_told_by_git_or_by_who_copied_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # as if the file that asks were in a repository of its own
+    module = tmp_path / "projection" / "run_folder.py"
+    module.parent.mkdir()
+    module.touch()
+    monkeypatch.setattr(run_folder, "__file__", str(module))
+    monkeypatch.delenv(GIT_COMMIT, raising=False)
+
+    def told() -> str | None:
+        found: str | None = provenance({})["git"]
+        return found
+
+    def git(*words: str) -> str:
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert told() is None
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "a")
+    git("tag", "--annotate", "v9", "--message", "b")
+    commit = git("rev-parse", "HEAD")
+    assert told() == commit
+    module.write_text("# changed\n")
+    assert told() == f"{commit}-dirty"
+    monkeypatch.setenv(GIT_COMMIT, "abc")
+    assert told() == "abc"

@@ -1,10 +1,8 @@
 """What a run leaves behind so that it can be understood and repeated."""
 
 import importlib.metadata
-import os
 import platform
 import shutil
-import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -14,8 +12,7 @@ import pytest
 import yaml
 
 from projection.data.store import open_store
-from projection.run_folder import GIT_COMMIT
-from tests.conftest import ROOT, Run
+from tests.conftest import Run
 from tests.scripted import scripted
 
 
@@ -80,32 +77,3 @@ def test_tensorboard_shows_the_configuration(run: Run, corpus_file: Path) -> Non
     folder = run("fit", *scripted(corpus_file, "--trainer.max_epochs", "1", "--seed_everything", "7"))
     hyperparameters = yaml.safe_load((folder / "tensorboard" / "hparams.yaml").read_text())
     assert hyperparameters == written(folder, "config.yaml")
-
-
-def test_the_code_is_told_by_git_or_by_who_copied_it(tmp_path: Path) -> None:
-    ask = [sys.executable, "-c", "from projection.run_folder import provenance; print(provenance({})['git'])"]
-    # a copy of the file that asks, in a repository of its own
-    (tmp_path / "projection").mkdir()
-    for name in ("__init__.py", "errors.py", "run_folder.py"):
-        shutil.copy(ROOT / "projection" / name, tmp_path / "projection")
-
-    def told(**more: str) -> str:
-        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1", **more}
-        done = subprocess.run(ask, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    def git(*words: str) -> str:
-        known = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
-        done = subprocess.run(["git", *known, *words], cwd=tmp_path, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    assert told() == "None"
-    git("init", "--quiet")
-    git("add", ".")
-    git("commit", "--quiet", "--message", "a")
-    git("tag", "--annotate", "v9", "--message", "b")
-    commit = git("rev-parse", "HEAD")
-    assert told() == commit
-    (tmp_path / "projection" / "__init__.py").write_text("# changed\n")
-    assert told() == f"{commit}-dirty"
-    assert told(**{GIT_COMMIT: "abc"}) == "abc"

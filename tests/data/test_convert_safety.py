@@ -8,11 +8,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import wfdb
 
+from projection.data import convert as module
 from projection.data import record_writer
 from projection.data.convert import convert
 from projection.data.statements import LEADS
@@ -156,6 +158,25 @@ def test_damaged_records_can_be_left_out_and_the_others_keep_their_rows(
     verify(output, source)
     info(output)
     assert f"left out {damaged[-1]}" in capsys.readouterr().out
+
+
+def test_a_folder_that_changes_meanwhile_is_an_error(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Path(shutil.copytree(corpus, tmp_path / "source"))
+    (source / "records100/00000/00050_lr.dat").unlink()
+    written = module.write_records
+
+    def writing(*args: Any) -> Any:
+        found = written(*args)
+        # gone once it has been read
+        (source / "records100/00000/00070_lr.dat").unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(module, "write_records", writing)
+    with pytest.raises(ProjectionError, match=r"1 of 159 records could not be converted(.|\n)*00070_lr\.dat"):
+        convert(source, tmp_path / "out" / "file.h5", on_error="skip", workers=1)
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_records_that_are_all_damaged_are_an_error_even_if_they_may_be_skipped(corpus: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from projection.data.batches import BatchLoader, IndexBatches, Records, read_ahead
 from projection.data.datamodule import PTBXLDataModule
 from projection.data.residency import Residency
+from projection.data.signal_sets import DeviceSignals
 from projection.data.signals import Rows, Signals
 from projection.data.store import Store
 from tests.data.files import every_kind
@@ -157,6 +158,17 @@ def test_signals_on_the_device_or_in_memory_are_not_announced(files: dict[str, S
     assert {name for name, signals in kinds.items() if signals.announced} == {"disk", "joined on disk"}
     ahead = {name: BatchLoader(records(signals), IndexBatches(160, 5)).ahead for name, signals in kinds.items()}
     assert ahead == {**dict.fromkeys(kinds, 2), "device": 0}  # and nothing waits for what is on the device already
+
+
+def test_what_goes_to_the_device_is_announced_a_block_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projection.data.signal_sets._BLOCK", 16)
+    source, rows = Echo(announced=False), np.arange(100, 50, -1)
+    DeviceSignals(source, rows, "cpu")
+    blocks = [rows[start : start + 16].tolist() for start in range(0, 64 + 16, 16)]
+    announced, gathered = ([asked for name, asked in source.asked if name == what] for what in ("expect", "gather"))
+    assert gathered == blocks[:4]
+    assert announced == blocks[1:]
+    assert [name for name, _ in source.asked] == 4 * ["expect", "gather"]
 
 
 def first_batches(loaders: list[BatchLoader]) -> list[list[float]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,6 +65,13 @@ def test_labels_follow_the_statements(tables_folder: Path) -> None:
     assert named("superdiagnostic") == {"MI", "STTC"}
     assert named("form") == {"NDT"}
     assert named("rhythm") == {"AFIB"}
+
+
+def test_records_without_any_statement_have_no_label(tables_folder: Path) -> None:
+    path = tables_folder / "ptbxl_database.csv"
+    pd.read_csv(path).assign(scp_codes="{}").to_csv(path, index=False)
+    tables = read_tables(tables_folder)
+    assert (tables.labels("all").shape, tables.labels("all").any()) == ((len(tables), 71), False)
 
 
 def test_holes_are_kept_as_such(tables_folder: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import h5py
 import pytest
 
+from projection.data.convert import convert
 from projection.data.statements import LABEL_SETS
 from projection.data.store import open_store
 from projection.data.synthetic.corpus import write_record
@@ -115,6 +116,18 @@ def test_a_source_that_differs_is_found(corpus: Path, corpus_file: Path, tmp_pat
         verify(corpus_file, source)
 
 
+def test_a_file_of_500_hz_is_compared_with_records_of_500_hz(both_rates: Path, tmp_path: Path) -> None:
+    path = tmp_path / "file.h5"
+    convert(both_rates, path, sampling_rate=500, workers=1)
+    with h5py.File(path, "r+") as file:
+        del file.attrs["filename_column"]  # of a file that an older version wrote
+    verify(path, both_rates)
+    (both_rates / "records500/00000/00007_hr.dat").rename(tmp_path / "kept")
+    with pytest.raises(ProjectionError, match=r"00007_hr\.dat cannot be read"):
+        verify(path, both_rates)
+    (tmp_path / "kept").rename(both_rates / "records500/00000/00007_hr.dat")
+
+
 @pytest.mark.parametrize("content", [b"", b"not HDF5 at all"])
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "file.h5"
@@ -162,6 +175,7 @@ def test_info_tells_the_numbers_of_the_file(
     assert told["layout"] == ["contiguous"]
     assert told["source"] == ["PTB-XL"]
     assert told["records per fold"] == [f"{fold}: {(raw.folds == fold).sum()}" for fold in range(1, 11)]
+    assert told["task"] == ["classes", "that occur", "records with a label"]
     for task in LABEL_SETS:
         labels = raw.labels(task)
         numbers = (labels.shape[1], labels.any(axis=0).sum(), labels.any(axis=1).sum())

@@ -166,6 +166,9 @@ def test_missing_samples_are_refused_where_a_format_marks_them(tmp_path: Path, s
 def test_voltages_beyond_the_file_s_range_are_refused(tmp_path: Path, samples: Samples) -> None:
     samples[:, 0] = 6553
     assert read_record(write(tmp_path, samples, gain=200.0), 100)[0, 0] == 32765
+    extremes = samples.copy()
+    extremes[5, :2] = 32767, -32767
+    assert read_record(write(tmp_path, extremes, fmt="32"), 100)[:2, 5].tolist() == [32767, -32767]
     samples[5, 0] = 6554
     with pytest.raises(ProjectionError, match=r"beyond 32\.767 mV"):
         read_record(write(tmp_path, samples, gain=200.0), 100)
@@ -203,7 +206,7 @@ def test_unknown_units_are_named(tmp_path: Path, samples: Samples) -> None:
 
 
 def test_another_sampling_rate_is_refused(tmp_path: Path, samples: Samples) -> None:
-    with pytest.raises(ProjectionError, match="sampled at 100 Hz, not at 500 Hz"):
+    with pytest.raises(ProjectionError, match=r"record\.hea is sampled at 100 Hz, not at 500 Hz"):
         read_record(write(tmp_path, samples), 500)
 
 

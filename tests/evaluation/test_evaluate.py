@@ -12,7 +12,7 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from projection.__main__ import main
-from projection.evaluation.command import joined
+from projection.evaluation.command import evaluate, joined
 from projection.evaluation.judge import comparison, judge
 from projection.evaluation.predictions import read_predictions
 from projection.evaluation.protocol import Protocol
@@ -108,12 +108,14 @@ def test_what_is_printed_is_what_is_written(
     for name, row in found["classes"].items():
         assert rows[name] == [f"{row['positives']:.0f}", *(shown(row[key], 3) for key in OF_A_CLASS)]
     lines = [" ".join(line.split()) for line in said.splitlines()]
+    assert "group records AUROC 80% interval classes everyone" in lines
     last = ""
     for group in found["subgroups"]:
         values = ["too few"]
         if group["classes"]:
-            values = [shown(group["auroc"], 3), f"[{group['low']:.3f}, {group['high']:.3f}]", str(group["classes"])]
-            values += [shown(group["everyone"], 3)]
+            known = group["low"] is not None
+            interval = f"[{group['low']:.3f}, {group['high']:.3f}]" if known else "too few"
+            values = [shown(group["auroc"], 3), interval, str(group["classes"]), shown(group["everyone"], 3)]
         # an attribute is named once
         words = [group["attribute"] if group["attribute"] != last else "", group["group"], str(group["records"])]
         assert " ".join(" ".join([*words, *values]).split()) in lines
@@ -149,6 +151,7 @@ def test_many_runs_fit_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[
     said = capsys.readouterr().out
     rows = [line.split() for line in said.splitlines()]
     assert f"AUROC of 4 runs: {np.mean([judged(Path(run))['summary']['auroc'] for run in runs]):.4f} (" in said
+    assert ["run", "AUROC", "[95%", "interval]", "val.", "AP", "Fmax", "ECE"] in rows
     for run in runs:
         summary = judged(Path(run))["summary"]
         interval = f"{summary['auroc']:.4f} [{summary['auroc_low']:.4f}, {summary['auroc_high']:.4f}]"
@@ -158,7 +161,7 @@ def test_many_runs_fit_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_settings_are_those_given_and_else_as_documented(tmp_path: Path) -> None:
     (run,) = pairs(tmp_path, "a")
-    main(["evaluate", run])
+    evaluate([Path(run)])
     usual = {"criterion": "youden", "sensitivity": 0.9, "resamples": 1000, "seed": 0, "confidence": 0.95}
     assert judged(Path(run))["protocol"] == {**usual, "by_patient": False} == asdict(Protocol())
     chosen = ["--criterion", "sensitivity", "--sensitivity", "0.6", "--seed", "4", "--confidence", "0.5"]

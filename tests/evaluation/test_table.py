@@ -19,6 +19,7 @@ from projection.evaluation.cells import Row
 from projection.evaluation.layout import as_markdown, beside_published, notes
 from projection.evaluation.protocol import Protocol, interval
 from projection.evaluation.published import TEST_RECORDS, Published, read_published, verdict
+from projection.evaluation.table import table
 from projection.metrics import bootstrap_auroc
 from tests.evaluation import recomputed
 from tests.evaluation.made_up import made_up, write
@@ -136,7 +137,7 @@ def test_of_a_task_without_resamples_there_is_no_interval_and_no_verdict(tmp_pat
 
 def test_usual_settings_are_those_of_evaluate(tmp_path: Path) -> None:
     cell(tmp_path, "own/mine/0")
-    main(["table", str(tmp_path)])
+    table(tmp_path)
     with (tmp_path / "table.csv").open(newline="") as file:
         line = next(csv.DictReader(file))
     test = made_up(1.0)

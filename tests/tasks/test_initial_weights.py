@@ -63,8 +63,8 @@ def test_files_that_do_not_help_are_named(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pt")
     for name, told in (
         ("none.pt", "There is no file"),
-        ("text.pt", "is no file of weights"),
-        ("empty.pt", "is no file of weights"),
+        ("text.pt", r"is no file of weights: (?!None)"),
+        ("empty.pt", r"is no file of weights: (?!None)"),
         ("list.pt", "It holds nothing"),
         ("other.pt", "has the name and shape of one of CNN1d's"),
         (".", "is no file of weights"),
