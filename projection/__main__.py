@@ -17,14 +17,14 @@ _TRAINER = {
     "predict": "write a checkpoint's probabilities, one row per record",
 }
 _DATA = {
-    "download": ("projection.data.download", "fetch PTB-XL from PhysioNet, checked and resumable"),
-    "synthesize": ("projection.data.synthetic", "make a PTB-XL-shaped corpus that needs no download"),
-    "convert": ("projection.data.convert", "turn WFDB records into one HDF5 file"),
-    "verify": ("projection.data.verify", "prove an HDF5 file whole"),
-    "info": ("projection.data.verify", "describe an HDF5 file"),
+    "download": ("projection.corpus.download", "fetch PTB-XL from PhysioNet, checked and resumable"),
+    "synthesize": ("projection.synthetic", "make a PTB-XL-shaped corpus that needs no download"),
+    "convert": ("projection.corpus.convert", "turn WFDB records into one HDF5 file"),
+    "verify": ("projection.corpus.verify", "prove an HDF5 file whole"),
+    "info": ("projection.corpus.verify", "describe an HDF5 file"),
     "evaluate": ("projection.evaluation", "judge runs by their stored predictions: intervals, thresholds, calibration"),
     "report": ("projection.report", "write one page about runs: curves, tables, confusions, electrocardiograms"),
-    "table": ("projection.evaluation.table", "lay the runs of many nets, tasks and seeds beside published numbers"),
+    "table": ("projection.benchmark.table", "lay the runs of many nets, tasks and seeds beside published numbers"),
 }
 _OF_RUNS = ("evaluate", "report")
 

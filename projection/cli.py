@@ -21,14 +21,11 @@ from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from projection import models, tasks, transforms  # noqa: F401 - so that their classes are known by short names
-from projection.callbacks import BestCheckpoint, BoundedProgressBar, LastCheckpoint, PredictionWriter, RunRecord
-from projection.callbacks.checkpoint import bring_to_every_node
+from projection import nets, tasks, transforms  # noqa: F401 - so that their classes are known by short names
 from projection.data.datamodule import PTBXLDataModule  # noqa: F401 - likewise
 from projection.errors import ProjectionError
 from projection.parser import Parser
-from projection.results import report
-from projection.run_folder import (
+from projection.runs.folder import (
     check_checkpoint,
     evaluated_checkpoint,
     evaluated_run,
@@ -37,6 +34,9 @@ from projection.run_folder import (
     shared_run_id,
     unused,
 )
+from projection.runs.results import report
+from projection.training import BestCheckpoint, BoundedProgressBar, LastCheckpoint, PredictionWriter, RunRecord
+from projection.training.checkpoint import bring_to_every_node
 
 BASE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "base.yaml"
 COMMANDS = ("fit", "validate", "test", "predict")

@@ -9,8 +9,9 @@ import torch
 from hypothesis import settings
 
 from projection.__main__ import main
-from projection.data.convert import convert
-from projection.data.synthetic import synthesize
+from projection.corpus.convert import convert
+from projection.synthetic import synthesize
+from tests.raw import Raw, read_raw
 
 ROOT = Path(__file__).parents[1]
 
@@ -77,6 +78,20 @@ def corpus_file(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("file") / "corpus_100hz.h5"
     convert(corpus, path, workers=1)
     return path
+
+
+@pytest.fixture(scope="session")
+def raw(corpus: Path) -> Raw:
+    """The synthetic corpus as its files say."""
+    return read_raw(corpus)
+
+
+@pytest.fixture(scope="session")
+def both_rates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus at 100 and 500 Hz."""
+    folder = tmp_path_factory.mktemp("rates") / "corpus"
+    synthesize(folder, records=60, seed=3, sampling_rates=[100, 500], workers=1)
+    return folder
 
 
 Run = Callable[..., Path]

@@ -30,7 +30,7 @@ PARSING = (
         (["--config", "DEMO", "--data.pth", "x"], "Option 'pth' is not accepted"),
         (["--config", "DEMO", "--trainr.max_epochs", "1"], "unrecognized arguments: --trainr.max_epochs"),
         (["--config", "DEMO", "--data.task", "everything"], "Expected one of 'all', 'diagnostic'"),
-        (["--config", "DEMO", "--model.init_args.net", "projection.models.NoNet"], "no attribute 'NoNet'"),
+        (["--config", "DEMO", "--model.init_args.net", "projection.nets.NoNet"], "no attribute 'NoNet'"),
         (["--config", "DEMO", "--data.path", "none.h5"], "projection convert --source"),
         (["--config", "DEMO", "--ckpt_path", "none.ckpt"], "There is no checkpoint none.ckpt"),
         (["--config", "DEMO", "--data.path", "FILE", "--model.init_args.stride", "0"], "stride must be above 0 s"),

@@ -13,17 +13,17 @@ from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.strategies import DDPStrategy
 
 from projection.cli import ProjectionCLI
-from projection.data.statements import LabelSet
-from projection.models import CNN1d, XResNet1d
+from projection.corpus.statements import LabelSet
+from projection.nets import CNN1d, XResNet1d
 from projection.tasks import ClassificationTask
 from tests.building import build
 from tests.conftest import ROOT, Run
-from tests.runs import results, weights
+from tests.run_files import results, weights
 
 CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.yaml") if path.name != "base.yaml")
 PRESETS = [path for path in CONFIGS if path.parent.name == "presets"]
 TASKS = [path for path in CONFIGS if path.parent.name == "benchmark"]
-# those of configs/nets are run by tests/models/test_training.py
+# those of configs/nets are run by tests/nets/test_training.py
 EXPERIMENTS = [path for path in CONFIGS if path.parent.name not in ("presets", "nets")]
 # compiling takes a minute, W&B and processes of their own take seconds to start
 LONG = ("compile", "wandb", "ddp")

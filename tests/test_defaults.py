@@ -10,7 +10,11 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
-from projection.callbacks import (
+from projection.cli import ProjectionCLI
+from projection.data.datamodule import PTBXLDataModule
+from projection.runs.folder import RUN_ID
+from projection.tasks import ClassificationTask
+from projection.training import (
     BestCheckpoint,
     BoundedProgressBar,
     LastCheckpoint,
@@ -19,14 +23,10 @@ from projection.callbacks import (
     RunRecord,
     WholeCheckpointIO,
 )
-from projection.cli import ProjectionCLI
-from projection.data.datamodule import PTBXLDataModule
-from projection.run_folder import RUN_ID
-from projection.tasks import ClassificationTask
 from tests.building import build
 from tests.conftest import ROOT
 
-MODEL = ["--model", "ClassificationTask", "--model.init_args.net", "projection.models.CNN1d"]
+MODEL = ["--model", "ClassificationTask", "--model.init_args.net", "projection.nets.CNN1d"]
 WANDB = ["--config", str(ROOT / "configs" / "presets" / "wandb.yaml")]
 FORCED = {
     BestCheckpoint: "checkpoint",

@@ -11,7 +11,7 @@ import yaml
 
 from projection.__main__ import main
 from tests.conftest import Run
-from tests.runs import results, weights
+from tests.run_files import results, weights
 from tests.scripted import scripted
 
 SHORT = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"]

@@ -7,10 +7,10 @@ import pytest
 import torch
 import yaml
 
-from projection.data.statements import class_names
+from projection.corpus.statements import class_names
 from projection.tasks import ClassificationTask
 from tests.conftest import Run
-from tests.runs import results
+from tests.run_files import results
 from tests.scripted import scripted
 
 

@@ -13,7 +13,7 @@ import torch
 from projection.__main__ import main
 from tests.conftest import ROOT
 from tests.processes import command, on_ranks
-from tests.runs import results, weights
+from tests.run_files import results, weights
 from tests.scripted import Place, callback, scripted
 
 DDP = ["--config", str(ROOT / "configs" / "presets" / "ddp.yaml")]

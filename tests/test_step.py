@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from projection.__main__ import main
 from tests.conftest import ROOT, Run
-from tests.runs import weights
+from tests.run_files import weights
 
 QUIET = ["--trainer.logger", "false", "--trainer.enable_progress_bar", "false"]
 # OneCycle asks for the number of steps, which makes Lightning forget where its loaders were

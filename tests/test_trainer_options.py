@@ -10,7 +10,7 @@ import torch
 
 from projection.__main__ import main
 from tests.conftest import Run
-from tests.runs import results, weights
+from tests.run_files import results, weights
 from tests.scripted import callback, scripted
 
 

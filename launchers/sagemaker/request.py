@@ -86,7 +86,7 @@ def has_local_storage(instance: str) -> bool:
 
 
 def metric_definitions(names: Sequence[str]) -> list[dict[str, str]]:
-    """Say how CloudWatch finds metrics in the lines that `projection.callbacks.MetricLines` prints.
+    """Say how CloudWatch finds metrics in the lines that `projection.training.MetricLines` prints.
 
     Args:
         names: Metrics as they are logged, such as val/auroc.

@@ -14,7 +14,7 @@ from launchers.table import cluster, training
 from launchers.table.cells import HOME, Cell, TableError, cells_asked_for, table_folder
 from launchers.table.settings import changes, data_files, resolved
 from projection.errors import ProjectionError
-from projection.run_folder import is_finished
+from projection.runs.folder import is_finished
 
 Settings = Mapping[Cell, Mapping[str, Any]]
 
@@ -102,7 +102,7 @@ def _submit(missing: Sequence[Cell], settings: Settings, arguments: Sequence[str
 def _tabulate(cells: Sequence[Cell], folder: Path) -> Sequence[str]:
     if not any(is_finished(cell.folder) for cell in cells):
         return []
-    from projection.evaluation.table import table
+    from projection.benchmark.table import table
 
     tasks, nets, seeds = ({getattr(cell, name) for cell in cells} for name in ("task", "net", "seed"))
     try:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from launchers.table.cells import HOME, Cell, TableError
-from projection.run_folder import is_finished
+from projection.runs.folder import is_finished
 
 _TOLD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 # of a process that ends itself when told to, and of one that the signal ended

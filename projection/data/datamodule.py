@@ -12,13 +12,13 @@ from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 from torch import Tensor
 
+from projection.corpus.statements import LEADS, LabelSet, class_names
 from projection.data.batches import BatchLoader, IndexBatches, Records
+from projection.data.data_set import open_data_set
 from projection.data.ecg import ECGDataModule
 from projection.data.leaks import check_leaks
 from projection.data.residency import Residency, choose_residency
 from projection.data.signal_sets import DeviceSignals, open_signals
-from projection.data.splits import open_data_set
-from projection.data.statements import LEADS, LabelSet, class_names
 from projection.errors import ProjectionError
 from projection.transforms import Transform, seeded_generator
 

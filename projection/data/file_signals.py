@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from projection.corpus.store import Store
 from projection.data.signals import Rows, Signals, check_range
-from projection.data.store import Store
 
 
 class MemorySignals(Signals):

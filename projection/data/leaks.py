@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from projection.data.splits import DataSet
+from projection.data.data_set import DataSet
 from projection.errors import ProjectionError
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from projection.corpus.store import Store
 from projection.data.file_signals import ChunkedSignals, DiskSignals, MemorySignals
 from projection.data.signals import Rows, Signals, check_range
-from projection.data.store import Store
 
 _BLOCK = 1024  # records read at a time where many are wanted
 

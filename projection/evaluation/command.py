@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from projection.evaluation.judge import Judgement, comparison, judge_run
-from projection.evaluation.predictions import mean_of
 from projection.evaluation.protocol import Protocol
-from projection.evaluation.run import Run, read_run
 from projection.metrics.thresholds import Criterion
-from projection.run_folder import write_json
+from projection.runs.folder import write_json
+from projection.runs.predictions import mean_of
+from projection.runs.run import Run, read_run
 
 _TITLE = "Test fold, thresholds from the validation fold"
 _SIDE_BY_SIDE = 3  # more runs than this are listed, with less of each

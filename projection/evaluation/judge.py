@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from projection.errors import ProjectionError
-from projection.evaluation.predictions import Predictions, check_comparable
 from projection.evaluation.protocol import Protocol, interval
-from projection.evaluation.run import Run, check_run_for_leaks, columns, open_data
 from projection.evaluation.subgroups import Subgroup, subgroups
 from projection.metrics import (
     auroc,
@@ -27,6 +25,8 @@ from projection.metrics import (
     reliability,
 )
 from projection.metrics.calibration import logit
+from projection.runs.predictions import Predictions, check_comparable
+from projection.runs.run import Run, check_run_for_leaks, columns, open_data
 
 
 @dataclass(frozen=True)

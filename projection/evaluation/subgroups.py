@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from projection.errors import ProjectionError
-from projection.evaluation.predictions import Predictions
 from projection.evaluation.protocol import Protocol, interval
 from projection.metrics import auroc, bootstrap_auroc
+from projection.runs.predictions import Predictions
 
 # a class counts in a group that has this many records with and without it
 FEWEST = 5

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from projection.errors import ProjectionError
-from projection.evaluation.run import read_settings
 from projection.report.learning import learning_curves
 from projection.report.tables import Table, differences
+from projection.runs.run import read_settings
 
 
 def names_of(runs: Sequence[Path]) -> list[str]:

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from projection.evaluation.predictions import Predictions
 from projection.metrics import reliability
 from projection.metrics.calibration import logit
 from projection.report.svg import UNIT, Axis, Chart
 from projection.report.tables import Table, shown
+from projection.runs.predictions import Predictions
 
 BINS = 10
 

@@ -10,13 +10,13 @@ import torch
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from projection.corpus.statements import LEADS, STATEMENTS
+from projection.data.data_set import DataSet
 from projection.data.signal_sets import open_signals
-from projection.data.splits import DataSet
-from projection.data.statements import LEADS, STATEMENTS
-from projection.evaluation.predictions import Predictions
-from projection.evaluation.run import positions
 from projection.report.attribution import Model, integrated_gradients
 from projection.report.ecg import Floats, draw_ecg, smoothed
+from projection.runs.predictions import Predictions
+from projection.runs.run import positions
 
 MEANINGS = {
     **{statement.code: statement.description for statement in STATEMENTS},

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from projection.errors import ProjectionError
-from projection.evaluation.predictions import Predictions
 from projection.evaluation.protocol import Protocol
 from projection.metrics.bootstrap import draw_counts
 from projection.report.svg import UNIT, Axis, Chart
+from projection.runs.predictions import Predictions
 
 GRID = torch.linspace(0, 1, 51, dtype=torch.float64)
 """Where bands are computed."""

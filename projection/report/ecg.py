@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from projection.data.statements import LEADS
+from projection.corpus.statements import LEADS
 from projection.report.svg import element, path
 
 MM = 10
@@ -49,7 +49,7 @@ def draw_ecg(title: str, signals: Floats, sampling_rate: int, attribution: Float
 
     Args:
         title: The drawing's accessible name.
-        signals: In mV, `(12, time)`, leads in the order of `projection.data.statements.LEADS`; of more than 10 s the
+        signals: In mV, `(12, time)`, leads in the order of `projection.corpus.statements.LEADS`; of more than 10 s the
             first 10 s are drawn, of less what is there.
         sampling_rate: In Hz.
         attribution: What counts for (above 0) and against a prediction (below 0), `(12, time)`; it is drawn along the

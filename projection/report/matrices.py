@@ -7,8 +7,8 @@ import torch
 from markupsafe import Markup
 from torch import Tensor
 
-from projection.evaluation.predictions import Predictions
 from projection.report.svg import element, number
+from projection.runs.predictions import Predictions
 
 MOST_CLASSES = 25
 """Rows and columns that a matrix can have and be read."""

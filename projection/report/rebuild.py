@@ -12,9 +12,9 @@ from torch import Tensor
 
 from projection.data.datamodule import PTBXLDataModule
 from projection.errors import ProjectionError
-from projection.evaluation.run import Run
 from projection.parser import Parser
 from projection.report.attribution import Model
+from projection.runs.run import Run
 from projection.tasks import ClassificationTask
 
 

@@ -9,11 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from projection.data.splits import DataSet
+from projection.data.data_set import DataSet
 from projection.errors import ProjectionError
 from projection.evaluation.judge import Judgement, comparison
 from projection.evaluation.protocol import Protocol
-from projection.evaluation.run import Run, columns, open_data
 from projection.report.attribution import Model
 from projection.report.calibration import reliability_charts, reliability_table
 from projection.report.cases import MEANINGS, choose_cases, show_cases
@@ -28,6 +27,7 @@ from projection.report.tables import (
     subgroup_table,
     summary_table,
 )
+from projection.runs.run import Run, columns, open_data
 
 # classes whose curves are in sight, and whose records are drawn, where a task has more of them
 _CURVES, _CASES = 12, 8

@@ -37,7 +37,7 @@ class ClassificationTask(LightningModule):
         class_names: Names of the classes; the command line takes them from the data.
         lead_names: Names of the leads; the command line takes them from the data.
         net: The network's class. It gets the numbers of leads and of classes, then its own arguments:
-            projection.models.XResNet1d, projection.models.CNN1d, or any nn.Module from `(batch, leads, time)` to
+            projection.nets.XResNet1d, projection.nets.CNN1d, or any nn.Module from `(batch, leads, time)` to
             `(batch, classes)`.
         optimizer: The optimizer's class and arguments.
         schedule: Learning-rate schedule per step, which gets the optimizer and the number of steps; None keeps the

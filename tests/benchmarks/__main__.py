@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 
 from jsonargparse import auto_cli
 
-from projection.data.convert import convert
+from projection.corpus.convert import convert
 from tests.benchmarks.conversion import conversion_rows
 from tests.benchmarks.table import publish
 

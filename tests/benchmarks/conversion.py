@@ -3,9 +3,9 @@
 import subprocess
 from pathlib import Path
 
-from projection.data.convert import convert
-from projection.data.record_writer import Rows, convert_rows, spread, write_records
-from projection.data.tables import Tables, read_tables
+from projection.corpus.convert import convert
+from projection.corpus.record_writer import Rows, convert_rows, spread, write_records
+from projection.corpus.tables import Tables, read_tables
 from tests.benchmarks.table import Row, seconds, side_by_side
 
 COLUMNS = {100: "filename_lr", 500: "filename_hr"}

@@ -12,11 +12,11 @@ import torch
 from jsonargparse import auto_cli
 from torch.utils.data import DataLoader
 
+from projection.corpus.store import Store, open_store
 from projection.data.batches import BatchLoader, IndexBatches, Positions, Records, read_ahead
 from projection.data.file_signals import DiskSignals, MemorySignals
 from projection.data.signal_sets import DeviceSignals
 from projection.data.signals import Signals
-from projection.data.store import Store, open_store
 from tests.benchmarks.peers import HDF5Records, MemmapCrops, WFDBRecords
 from tests.benchmarks.table import Row, publish, seconds, side_by_side
 from tests.benchmarks.training import gpu_rows

@@ -11,7 +11,7 @@ import yaml
 from jsonargparse import auto_cli
 from torch import nn
 
-from projection import models
+from projection import nets
 from tests.benchmarks.table import side_by_side
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs" / "nets").glob("*.yaml"))
@@ -32,7 +32,7 @@ PUBLISHED = {
 def build(config: Path) -> nn.Module:
     """Build a net as the task would for 12 leads and 71 statements."""
     net = yaml.safe_load(config.read_text())["model"]["init_args"]["net"]
-    kind: Callable[..., nn.Module] = getattr(models, net["class_path"].rsplit(".", 1)[1])
+    kind: Callable[..., nn.Module] = getattr(nets, net["class_path"].rsplit(".", 1)[1])
     return kind(12, 71, **net.get("init_args", {}))
 
 

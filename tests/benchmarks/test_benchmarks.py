@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from projection.models import FCNWang
+from projection.nets import FCNWang
 from tests.benchmarks import nets, table, training
 from tests.benchmarks.__main__ import benchmark
 from tests.benchmarks.loading import benchmark as loading_benchmark

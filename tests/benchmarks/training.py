@@ -18,7 +18,7 @@ from projection.__main__ import main
 from projection.data.batches import BatchLoader, IndexBatches
 from projection.data.datamodule import PTBXLDataModule
 from projection.data.signal_sets import DeviceSignals
-from projection.models import CNN1d, XResNet1d
+from projection.nets import CNN1d, XResNet1d
 from projection.tasks import OneCycle
 from projection.transforms import RandomCrop
 from tests.benchmarks.table import Row
@@ -69,7 +69,7 @@ def shipped_fit(path: Path) -> float:
         "config": ROOT / "configs" / "exp.yaml",
         "data.path": path.resolve(),
         "data.batch_size": BATCH,
-        "model.init_args.net": "projection.models.CNN1d",
+        "model.init_args.net": "projection.nets.CNN1d",
         "model.init_args.net.init_args.widths": [8],
         "trainer.callbacks+": "tests.benchmarks.training.EpochTimer",
         "trainer.max_epochs": EPOCHS,

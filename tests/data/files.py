@@ -7,12 +7,12 @@ from typing import Any
 import h5py
 import numpy as np
 
+from projection.corpus.statements import LABEL_SETS
+from projection.corpus.store import Store, open_store
 from projection.data.file_signals import ChunkedSignals, DiskSignals, MemorySignals
 from projection.data.signal_sets import DeviceSignals, open_signals
 from projection.data.signals import Signals
-from projection.data.statements import LABEL_SETS
-from projection.data.store import Store, open_store
-from tests.data.raw import Raw
+from tests.raw import Raw
 
 
 def rewrite(source: Path, target: Path, rows: slice, **layout: Any) -> None:

@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from projection.data.datamodule import PTBXLDataModule
 from projection.errors import ProjectionError
 from projection.transforms import GaussianNoise, seeded_generator
-from tests.data.raw import Raw, read_counts
+from tests.raw import Raw, read_counts
 
 
 def prepared(path: Path, **arguments: Any) -> PTBXLDataModule:

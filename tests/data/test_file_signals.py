@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from projection.corpus.store import Store, open_store
 from projection.data.datamodule import PTBXLDataModule
 from projection.data.file_signals import DiskSignals
-from projection.data.store import Store, open_store
 from projection.errors import ProjectionError
 from tests.data.files import every_kind, rewrite
 

@@ -8,12 +8,12 @@ import h5py
 import numpy as np
 import pytest
 
+from projection.data.data_set import open_data_set
 from projection.data.datamodule import PTBXLDataModule
 from projection.data.leaks import check_leaks
-from projection.data.splits import open_data_set
 from projection.errors import ProjectionError
 from tests.data.files import rewrite
-from tests.data.raw import Raw
+from tests.raw import Raw
 
 FOLDS = {"training": range(1, 9), "validation": [9], "test": [10]}
 

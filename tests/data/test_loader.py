@@ -11,12 +11,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from projection.corpus.store import Store
 from projection.data.batches import BatchLoader, IndexBatches, Records, read_ahead
 from projection.data.datamodule import PTBXLDataModule
 from projection.data.residency import Residency
 from projection.data.signal_sets import DeviceSignals
 from projection.data.signals import Rows, Signals
-from projection.data.store import Store
 from tests.data.files import every_kind
 
 

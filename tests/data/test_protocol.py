@@ -11,15 +11,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from projection.corpus.statements import LABEL_SETS, LabelSet, class_names
 from projection.data.batches import BatchLoader
 from projection.data.datamodule import PTBXLDataModule
 from projection.data.file_signals import DiskSignals, MemorySignals
 from projection.data.residency import Residency
 from projection.data.signal_sets import DeviceSignals
 from projection.data.signals import Signals
-from projection.data.statements import LABEL_SETS, LabelSet, class_names
 from projection.transforms import BandPass, GaussianNoise, Normalise, Resample, Transform
-from tests.data.raw import Raw
+from tests.raw import Raw
 
 SEED = 11
 

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 import yaml
 
-from projection.evaluation.predictions import Predictions
+from projection.runs.predictions import Predictions
 
 
 def made_up(skill: float, records: int = 400, seed: int = 0, first: int = 0) -> Predictions:

@@ -9,9 +9,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from projection.evaluation.predictions import Predictions
 from projection.evaluation.protocol import Protocol
 from projection.metrics.bootstrap import draw_counts
+from projection.runs.predictions import Predictions
 
 Numbers = NDArray[np.float64]
 

@@ -14,11 +14,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from projection.__main__ import main
 from projection.evaluation.command import evaluate, joined
 from projection.evaluation.judge import comparison, judge
-from projection.evaluation.predictions import read_predictions
 from projection.evaluation.protocol import Protocol
-from projection.evaluation.run import read_run
+from projection.runs.predictions import read_predictions
+from projection.runs.run import read_run
 from tests.evaluation.made_up import made_up, made_up_run, write
-from tests.runs import results
+from tests.run_files import results
 
 TITLES = {
     "AUROC of validation": "validation_auroc",

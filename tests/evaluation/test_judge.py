@@ -11,10 +11,10 @@ from scipy.special import expit
 from projection.errors import ProjectionError
 from projection.evaluation.command import joined
 from projection.evaluation.judge import Judgement, compare, comparison, judge
-from projection.evaluation.predictions import Predictions
 from projection.evaluation.protocol import Protocol
-from projection.evaluation.run import Run
 from projection.metrics.thresholds import Criterion
+from projection.runs.predictions import Predictions
+from projection.runs.run import Run
 from tests.evaluation import recomputed
 
 PROTOCOL = Protocol(resamples=60, seed=5, confidence=0.8, sensitivity=0.7)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from projection.__main__ import main
-from projection.evaluation.predictions import Predictions, read_predictions
 from projection.evaluation.protocol import Protocol
 from projection.evaluation.subgroups import divide, subgroups
+from projection.runs.predictions import Predictions, read_predictions
 from tests.evaluation import recomputed
 from tests.evaluation.made_up import made_up, made_up_run
 

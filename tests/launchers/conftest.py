@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from projection.data.convert import convert
-from projection.data.synthetic import synthesize
+from projection.corpus.convert import convert
+from projection.synthetic import synthesize
 from tests.conftest import ROOT
 from tests.engines import images
 from tests.engines.cluster import Cluster, running_cluster
@@ -34,7 +34,7 @@ data:
 model:
   class_path: projection.tasks.ClassificationTask
   init_args:
-    net: {{class_path: projection.models.CNN1d, init_args: {{widths: [4, 8], dropout: 0.0}}}}
+    net: {{class_path: projection.nets.CNN1d, init_args: {{widths: [4, 8], dropout: 0.0}}}}
     optimizer: {{class_path: torch.optim.AdamW, init_args: {{lr: 0.01}}}}
     window: 2.5
 """

@@ -22,7 +22,7 @@ def mutate(sample: int = 400, seed: int = 0, processes: int = 2, again: bool = F
         seed: Of the drawing.
         processes: How many mutants are tried at once.
         again: Try those again that survived an earlier call, once there are more tests.
-        area: Draw from this part of the package alone, such as metrics or run_folder.py.
+        area: Draw from this part of the package alone, such as metrics or runs.
     """
     mutmut("run", "--max-children", "1", ONE)
     known = {name: (file, code) for name, (file, code) in outcomes().items() if area in ("", _area(file))}

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from projection.models import CNN1d
+from projection.nets import CNN1d
 from projection.report.attribution import Attribution, integrated_gradients
 
 

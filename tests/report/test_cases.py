@@ -13,12 +13,12 @@ import wfdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from projection.corpus.statements import LEADS
 from projection.data.signal_sets import open_signals
-from projection.data.statements import LEADS
-from projection.evaluation.predictions import Predictions, read_predictions
-from projection.evaluation.run import columns, open_data, positions, read_run
 from projection.metrics import fit_thresholds
 from projection.report.cases import Case, choose_cases, show_cases
+from projection.runs.predictions import Predictions, read_predictions
+from projection.runs.run import columns, open_data, positions, read_run
 from tests.report.conftest import Report, articles
 from tests.report.drawings import halos, strips
 from tests.report.test_ecg import expected_colours

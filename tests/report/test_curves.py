@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projection.evaluation.judge import judge
-from projection.evaluation.predictions import Predictions
 from projection.evaluation.protocol import Protocol
 from projection.metrics.bootstrap import draw_counts
 from projection.report.calibration import reliability_charts, reliability_table
@@ -23,6 +22,7 @@ from projection.report.curves import (
     roc_chart,
     roc_points,
 )
+from projection.runs.predictions import Predictions
 from tests.evaluation.made_up import made_up
 from tests.report.drawings import Chart
 

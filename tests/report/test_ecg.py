@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from projection.data.statements import LEADS
+from projection.corpus.statements import LEADS
 from projection.report import ecg
 from projection.report.ecg import MM, draw_ecg, layout, paper, smoothed
 from tests.report.drawings import Strip, halos, numbers, points, strips

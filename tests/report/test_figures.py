@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projection.evaluation.judge import judge
-from projection.evaluation.predictions import Predictions
 from projection.evaluation.protocol import Protocol
 from projection.evaluation.subgroups import Subgroup
 from projection.report.forest import forest_plot
@@ -19,6 +18,7 @@ from projection.report.matrices import co_occurrence, confusion_matrix, matrix_f
 from projection.report.svg import Axis, path, ticks
 from projection.report.svg import Chart as Drawn
 from projection.report.tables import auroc_table, mistake_table, subgroup_table
+from projection.runs.predictions import Predictions
 from tests.evaluation.made_up import made_up
 from tests.report.drawings import Chart, kind, matrix, numbers
 

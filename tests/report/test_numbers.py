@@ -14,10 +14,10 @@ import torch
 
 from projection.__main__ import main
 from projection.evaluation import evaluate
-from projection.evaluation.predictions import Predictions, read_predictions
 from projection.metrics import fit_thresholds
 from projection.metrics.bootstrap import draw_counts
 from projection.report import report as make_report
+from projection.runs.predictions import Predictions, read_predictions
 from tests.evaluation.made_up import write
 from tests.report.conftest import Report, Tables, drawings
 from tests.report.drawings import Chart, matrix

@@ -11,8 +11,8 @@ import torch
 from lightning.pytorch import Trainer
 from scipy import stats
 
+from projection.corpus.statements import LEADS, class_names
 from projection.data.datamodule import PTBXLDataModule
-from projection.data.statements import LEADS, class_names
 from projection.tasks import ClassificationTask
 from tests.tasks.by_hand import Array, ReadOut, Records, Witness, cross_entropy, features, judged, sigmoid
 

@@ -5,8 +5,8 @@ import shutil
 import pytest
 import torch
 
-from projection.data.statements import LEADS
-from projection.models import CNN1d
+from projection.corpus.statements import LEADS
+from projection.nets import CNN1d
 from projection.tasks import ClassificationTask
 
 pytestmark = pytest.mark.slow  # the compiler alone takes ten seconds to import

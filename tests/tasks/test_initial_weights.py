@@ -7,10 +7,10 @@ import torch
 
 from projection.__main__ import main
 from projection.errors import ProjectionError
-from projection.models import CNN1d, FCNWang
+from projection.nets import CNN1d, FCNWang
 from projection.tasks.initial_weights import load_matching
 from tests.conftest import Run
-from tests.runs import weights
+from tests.run_files import weights
 
 
 def test_what_matches_is_loaded_and_the_rest_is_told(tmp_path: Path) -> None:

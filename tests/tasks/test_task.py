@@ -8,12 +8,12 @@ import torch
 from lightning.pytorch import Trainer
 from torch import nn
 
+from projection.corpus.statements import LEADS, class_names
 from projection.data.datamodule import PTBXLDataModule
-from projection.data.statements import LEADS, class_names
 from projection.errors import ProjectionError
-from projection.models import CNN1d
+from projection.nets import CNN1d
 from projection.tasks import BinaryCrossEntropy, ClassificationTask, OneCycle, WarmupCosine
-from tests.runs import weights
+from tests.run_files import weights
 from tests.tasks.by_hand import ReadOut
 
 NAMES = class_names("superdiagnostic")

@@ -10,8 +10,8 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from torch import Tensor
 
+from projection.corpus.statements import LEADS, class_names
 from projection.data.datamodule import PTBXLDataModule
-from projection.data.statements import LEADS, class_names
 from projection.tasks import ClassificationTask
 from projection.transforms import Mixup, Resample, Transform
 from tests.tasks.by_hand import Array, ReadOut, Records

@@ -101,7 +101,7 @@ def test_texts_of_the_python_sdk_lose_their_quotes(text: str) -> None:
 
 
 def test_a_class_keeps_its_arguments_and_a_part_of_it_can_be_changed() -> None:
-    net = {"class_path": "projection.models.CNN1d", "init_args": {"widths": [4, 8]}}
+    net = {"class_path": "projection.nets.CNN1d", "init_args": {"widths": [4, 8]}}
     encoded = encode({"model": {"net": net}, "trainer": {"max_epochs": 5}})
     assert encoded == {"model.net": json.dumps(net), "trainer.max_epochs": "5"}
     words = arguments({"model.net.init_args.dropout": "0.1", **encoded})
@@ -136,7 +136,7 @@ def test_stacked_experiments_are_resolved_together(few_records: Path) -> None:
     resolved = yaml.safe_load(found.config)
     assert found.name == "benchmark/rhythm"
     assert resolved["data"]["init_args"]["task"] == "rhythm"
-    assert resolved["model"]["init_args"]["net"]["class_path"] == "projection.models.S4"
+    assert resolved["model"]["init_args"]["net"]["class_path"] == "projection.nets.S4"
     assert resolved["model"]["init_args"]["schedule"] is None
     assert found.hyperparameters == {"config": "benchmark/rhythm"}  # a local file's name would say nothing there
     assert found.data == (few_records,)

@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 from tests.engines.aws import REGION, Cloud
 from tests.launchers.conftest import User
 from tests.launchers.sagemaker.conftest import BUCKET, Command, RefusedError
-from tests.runs import results
+from tests.run_files import results
 
 DEMO = {"EXP": "demo", "JOB_NAME": "demo-1"}
 JOB = {"JOB": "demo-1"}

@@ -143,7 +143,7 @@ def test_equal_data_of_two_names_stay_apart(command: Command, cloud: Cloud) -> N
 
 
 def test_long_arguments_and_lists_that_grow_are_in_the_configuration(command: Command, cloud: Cloud) -> None:
-    net = json.dumps({"class_path": "projection.models.CNN1d", "init_args": {"widths": [8] * 80}})
+    net = json.dumps({"class_path": "projection.nets.CNN1d", "init_args": {"widths": [8] * 80}})
     summary = "lightning.pytorch.callbacks.ModelSummary"
     words = ["--trainer.callbacks+", summary, "--trainer.callbacks.max_depth", "2"]
     command("submit", "--model.init_args.net", net, *words, **DEMO)

@@ -1,0 +1,42 @@
+"""The table at the end of a run."""
+
+from collections.abc import Mapping
+from math import isfinite
+from pathlib import Path
+
+from projection.runs.folder import write_json
+
+_STAGES = {"val": "validation", "test": "test", "": "value"}
+
+
+def report(folder: Path, results: Mapping[str, float]) -> None:
+    """Save results as `results.json` and print them with where to look next.
+
+    Args:
+        folder: The run folder.
+        results: Values under the names that were logged, such as `test/auroc`.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    finite = {name: value if isfinite(value) else None for name, value in sorted(results.items())}
+    write_json(folder / "results.json", finite)
+    cells = [_cell(name) for name in results]
+    stages = [stage for stage in _STAGES if any(cell[0] == stage for cell in cells)]
+    values = dict(zip(cells, results.values(), strict=True))
+    table = Table("metric", *(_STAGES[stage] for stage in stages), title="Results")
+    for metric in sorted({metric for _, metric in cells}):
+        row = [values.get((stage, metric)) for stage in stages]
+        table.add_row(metric, *("" if value is None else f"{value:.4f}" for value in row))
+    console = Console()
+    if results:
+        console.print(table)
+    console.print(f"Run folder:  {folder}", soft_wrap=True, highlight=False)
+    if (folder / "tensorboard").is_dir():
+        console.print(f"TensorBoard: tensorboard --logdir {folder}", soft_wrap=True, highlight=False)
+
+
+def _cell(name: str) -> tuple[str, str]:
+    """Split `val/auroc` into its column and its row; names of a user's own stay whole."""
+    stage, _, metric = name.partition("/")
+    return (stage, metric) if stage in _STAGES and metric else ("", name)

@@ -1,0 +1,20 @@
+"""What happens around training: checkpoints, records of the run, predictions."""
+
+from projection.training.checkpoint import BestCheckpoint, LastCheckpoint
+from projection.training.checkpoint_io import WholeCheckpointIO
+from projection.training.metric_lines import MetricLines
+from projection.training.prediction_writer import PredictionWriter
+from projection.training.profiler import NoProfiler
+from projection.training.progress import BoundedProgressBar
+from projection.training.run_record import RunRecord
+
+__all__ = [
+    "BestCheckpoint",
+    "BoundedProgressBar",
+    "LastCheckpoint",
+    "MetricLines",
+    "NoProfiler",
+    "PredictionWriter",
+    "RunRecord",
+    "WholeCheckpointIO",
+]

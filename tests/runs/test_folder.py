@@ -1,0 +1,191 @@
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from projection.errors import ProjectionError
+from projection.runs import folder
+from projection.runs.folder import (
+    GIT_COMMIT,
+    RUN_ID,
+    check_checkpoint,
+    evaluated_checkpoint,
+    evaluated_run,
+    experiment_name,
+    is_finished,
+    link_latest,
+    provenance,
+    run_id,
+    shared_run_id,
+    unused,
+    write_json,
+)
+
+# each rules those after it
+NAMES = {"PROJECTION_RUN_ID": "mine", "SLURM_JOB_ID": "7", "TORCHELASTIC_RUN_ID": "abc", "TRAINING_JOB_NAME": "sage"}
+
+
+@pytest.mark.parametrize("first", range(len(NAMES)))
+def test_the_launcher_nearest_to_the_user_names_the_run(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    for name, value in list(NAMES.items())[first:]:
+        monkeypatch.setenv(name, value)
+    assert run_id() == list(NAMES.values())[first]
+
+
+def test_the_jobs_of_an_array_have_names_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("SLURM_JOB_ID", "9"), ("SLURM_ARRAY_JOB_ID", "7"), ("SLURM_ARRAY_TASK_ID", "2")):
+        monkeypatch.setenv(name, value)
+    assert run_id() == "7_2"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "bash"},
+        {"SLURM_JOB_ID": "7", "SLURM_JOB_NAME": "interactive"},
+        {"TORCHELASTIC_RUN_ID": "none"},
+        {},
+    ],
+)
+def test_otherwise_each_run_has_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert run_id() != run_id()
+    with shared_run_id():
+        assert run_id() == run_id() == os.environ[RUN_ID]
+    assert RUN_ID not in os.environ
+
+
+def test_a_name_that_was_given_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RUN_ID, "mine")
+    with shared_run_id():
+        assert run_id() == "mine"
+    assert os.environ[RUN_ID] == "mine"
+
+
+def test_experiments_are_named_after_the_first_config_that_is_no_preset(tmp_path: Path) -> None:
+    configs, run = tmp_path / "configs", tmp_path / "runs" / "benchmark" / "all" / "1" / "config.yaml"
+    preset, experiment, net = (configs / name for name in ("presets/debug.yaml", "benchmark/all.yaml", "nets/s4.yaml"))
+    assert experiment_name([preset, experiment, net], "a.Model") == "benchmark/all"
+    assert experiment_name([run, experiment], "a.Model") == "benchmark/all"
+    assert experiment_name([tmp_path / "mine.yaml", experiment], "a.Model") == "mine"
+    assert experiment_name([preset], "a.Model") == experiment_name([], "a.Model") == "Model"
+
+
+def test_a_clone_below_a_folder_named_runs_or_configs_changes_no_name(tmp_path: Path) -> None:
+    clone = tmp_path / "configs" / "runs" / "clone"
+    assert experiment_name([clone / "configs" / "exp.yaml"], "a.Model") == "exp"
+    assert experiment_name([tmp_path / "runs" / "runs" / "exp" / "1" / "config.yaml"], "a.Model") == "exp"
+
+
+def test_best_and_last_are_those_of_the_first_config_s_run(tmp_path: Path) -> None:
+    configs = [tmp_path / "a" / "config.yaml", tmp_path / "b" / "config.yaml"]
+    for name in ("best", "last"):
+        assert evaluated_checkpoint(name, configs) == str(tmp_path / "a" / "checkpoints" / f"{name}.ckpt")
+        assert evaluated_checkpoint(name, []) == str(Path("checkpoints") / f"{name}.ckpt")
+    for other in ("some.ckpt", "hpc", None):
+        assert evaluated_checkpoint(other, configs) == other
+
+
+def test_checkpoints_know_their_run(tmp_path: Path) -> None:
+    assert evaluated_run(str(tmp_path / "checkpoints" / "best.ckpt")) == tmp_path.resolve()
+    assert evaluated_run(str(tmp_path / "best.ckpt")) is None
+    assert evaluated_run(None) is None
+
+
+def test_a_checkpoint_must_be_there_unless_lightning_looks_for_it() -> None:
+    for elsewhere in (None, "last", "hpc", "s3://bucket/best.ckpt"):
+        check_checkpoint(elsewhere)
+    for missing in ("best", "none.ckpt"):
+        with pytest.raises(ProjectionError, match=f"There is no checkpoint {missing}"):
+            check_checkpoint(missing)
+
+
+def test_a_run_is_finished_with_its_results_and_test_predictions(tmp_path: Path) -> None:
+    (tmp_path / "predictions").mkdir()
+    (tmp_path / "predictions" / "val.csv").touch()
+    (tmp_path / "results.json").touch()
+    assert not is_finished(tmp_path)
+    (tmp_path / "predictions" / "test.parquet").touch()
+    assert is_finished(tmp_path)
+    (tmp_path / "results.json").unlink()
+    assert not is_finished(tmp_path)
+
+
+def test_a_name_that_is_taken_gets_the_next_number(tmp_path: Path) -> None:
+    for expected in ("metrics", "metrics-2", "metrics-3"):
+        assert unused(tmp_path, "metrics") == expected
+        (tmp_path / expected).mkdir()
+
+
+def test_latest_points_at_the_newest_and_never_at_itself(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for name in ("1", "2"):
+        (runs / name).mkdir(parents=True)
+        link_latest(runs / name)
+    assert (runs / "latest").resolve() == (runs / "2").resolve()
+    assert (runs / "latest").readlink() == Path("2"), "a folder that moves takes its link along"
+    link_latest(runs / "latest")
+    assert (runs / "latest").resolve() == (runs / "2").resolve()
+    assert sorted(path.name for path in runs.iterdir()) == ["1", "2", "latest"]
+    link_latest(tmp_path)
+    assert not (tmp_path.parent / "latest").exists()
+
+
+def test_a_file_that_is_no_link_is_left_alone(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    (runs / "1").mkdir(parents=True)
+    (runs / "latest").write_text("mine")
+    link_latest(runs / "1")
+    assert (runs / "latest").read_text() == "mine"
+
+
+def test_an_interrupted_write_leaves_the_json_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "deep" / "a.json"
+    write_json(place, {"b": 1})
+
+    def interrupted(path: Path, text: str) -> int:
+        with path.open("w") as file:
+            file.write(text[:3])
+        raise OSError("No space left on device")
+
+    # half of it reaches the disk
+    monkeypatch.setattr(Path, "write_text", interrupted)
+    with pytest.raises(OSError, match="No space"):
+        write_json(place, {"b": 2})
+    assert json.loads(place.read_text()) == {"b": 1}
+    monkeypatch.undo()
+    write_json(place, {"b": 3})
+    assert json.loads(place.read_text()) == {"b": 3}
+    assert [path.name for path in place.parent.iterdir()] == ["a.json"]
+
+
+def test_the_code_is_told_by_git_or_by_who_copied_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # as if the file that asks were in a repository of its own
+    module = tmp_path / "projection" / "runs" / "folder.py"
+    module.parent.mkdir(parents=True)
+    module.touch()
+    monkeypatch.setattr(folder, "__file__", str(module))
+    monkeypatch.delenv(GIT_COMMIT, raising=False)
+
+    def told() -> str | None:
+        found: str | None = provenance({})["git"]
+        return found
+
+    def git(*words: str) -> str:
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert told() is None
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "a")
+    git("tag", "--annotate", "v9", "--message", "b")
+    commit = git("rev-parse", "HEAD")
+    assert told() == commit
+    module.write_text("# changed\n")
+    assert told() == f"{commit}-dirty"
+    monkeypatch.setenv(GIT_COMMIT, "abc")
+    assert told() == "abc"

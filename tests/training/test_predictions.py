@@ -1,0 +1,107 @@
+"""Tables of predictions: each row is of its own record, whoever computed it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from projection.corpus.statements import class_names
+from projection.corpus.store import open_store
+from projection.data.datamodule import PTBXLDataModule
+from projection.tasks import ClassificationTask
+from tests.conftest import ROOT, Run
+from tests.processes import command, on_ranks
+from tests.run_files import results
+from tests.scripted import scripted
+
+CLASSES = list(class_names("superdiagnostic"))
+LABELS = [f"label_{name}" for name in CLASSES]
+
+
+def judged(fitted: Path, checkpoint: str = "best") -> list[str]:
+    return ["--config", str(fitted / "config.yaml"), "--ckpt_path", str(fitted / "checkpoints" / f"{checkpoint}.ckpt")]
+
+
+def expected(fitted: Path, corpus_file: Path, ids: Iterable[int]) -> np.ndarray:
+    """Compute probabilities record by record, from the samples in the file."""
+    task = ClassificationTask.load_from_checkpoint(fitted / "checkpoints" / "best.ckpt", weights_only=True).eval()
+    store = open_store(corpus_file)
+    rows = {int(ecg_id): row for row, ecg_id in enumerate(store.tables.records["ecg_id"])}
+    samples = np.stack([store.signals()[rows[int(ecg_id)]] for ecg_id in ids]).astype(np.float32)
+    with torch.no_grad():
+        return torch.sigmoid(task(torch.from_numpy(samples / np.float32(store.gain)))).numpy()
+
+
+def labels_by_id(corpus_file: Path, fold: int) -> dict[int, list[int]]:
+    """List the labelled records of a fold."""
+    data = PTBXLDataModule(corpus_file, task="superdiagnostic")
+    data.setup("test")
+    labels = data.data_set.labels("superdiagnostic")
+    known = np.flatnonzero((data.data_set.folds == fold) & labels.any(axis=1))
+    return {int(data.data_set.ids[row]): labels[row].tolist() for row in known}
+
+
+@pytest.mark.parametrize(("split", "fold"), [("val", 9), ("test", 10)])
+def test_each_row_holds_the_best_model_s_probabilities_and_the_labels_of_its_own_record(
+    fitted: Path, corpus_file: Path, split: str, fold: int
+) -> None:
+    table = pd.read_csv(fitted / "predictions" / f"{split}.csv")
+    assert list(table) == ["ecg_id", *CLASSES, *LABELS]
+    labels = labels_by_id(corpus_file, fold)
+    assert table["ecg_id"].tolist() == sorted(labels)
+    assert table[LABELS].to_numpy().tolist() == [labels[ecg_id] for ecg_id in table["ecg_id"]]
+    np.testing.assert_allclose(table[CLASSES], expected(fitted, corpus_file, table["ecg_id"]), atol=1e-6)
+
+
+def test_stored_predictions_give_the_reported_scores(fitted: Path) -> None:
+    for split in ("val", "test"):
+        table = pd.read_csv(fitted / "predictions" / f"{split}.csv")
+        truth, scores = table[LABELS].to_numpy(), table[CLASSES].to_numpy()
+        both = [column for column in range(len(CLASSES)) if 0 < truth[:, column].mean() < 1]
+        for metric, score in (("auroc", roc_auc_score), ("average_precision", average_precision_score)):
+            macro = np.mean([score(truth[:, column], scores[:, column]) for column in both])
+            assert results(fitted)[f"{split}/{metric}"] == pytest.approx(macro, abs=1e-6)
+
+
+@pytest.mark.parametrize("file_format", ["csv", "parquet"])
+def test_predict_writes_a_row_for_every_record_of_the_test_folds(
+    run: Run, fitted: Path, corpus_file: Path, tmp_path: Path, file_format: str
+) -> None:
+    place = ["--trainer.default_root_dir", str(tmp_path / "predicted")]
+    folder = run("predict", *judged(fitted), "--predictions.format", file_format, "--data.batch_size", "7", *place)
+    (path,) = (folder / "predictions").iterdir()
+    assert path.name == f"predict.{file_format}"
+    table = pd.read_csv(path) if file_format == "csv" else pd.read_parquet(path)
+    assert list(table) == ["ecg_id", *CLASSES]
+    records = open_store(corpus_file).tables.records
+    assert table["ecg_id"].tolist() == sorted(records["ecg_id"][records["strat_fold"] == 10])
+    np.testing.assert_allclose(table[CLASSES], expected(fitted, corpus_file, table["ecg_id"]), atol=1e-6)
+
+
+def test_a_model_that_gives_no_probabilities_leaves_no_table(run: Run, corpus_file: Path) -> None:
+    folder = run("fit", *scripted(corpus_file, "--trainer.limit_train_batches", "1"))
+    assert not (folder / "predictions").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["test", "predict"])
+def test_two_processes_give_the_table_and_the_scores_of_one(fitted: Path, tmp_path: Path, stage: str) -> None:
+    folder = tmp_path / "shared"
+    options = ["--trainer.default_root_dir", str(folder), "--data.batch_size", "4"]
+    ddp = ["--config", str(ROOT / "configs" / "presets" / "ddp.yaml"), "--trainer.accelerator", "cpu"]
+    for ended in on_ranks(tmp_path, 2, command, stage, *judged(fitted), *ddp, *options):
+        assert ended.status == 0, ended.said
+    one = pd.read_csv(fitted / "predictions" / "test.csv")
+    two = pd.read_csv(folder / "predictions" / f"{stage}.csv")
+    assert len(two) % 2, "ranks with as many records each would prove less"
+    if stage == "predict":  # covers records without labels too
+        two = two.set_index("ecg_id").loc[one["ecg_id"]].reset_index()
+        one = one[["ecg_id", *CLASSES]]
+    else:
+        for name, value in results(folder).items():
+            assert value == pytest.approx(results(fitted)[name], abs=1e-6)
+    pd.testing.assert_frame_equal(one, two, atol=1e-6)
