@@ -2,7 +2,6 @@
 
 import logging
 import os
-import pickle
 import signal
 import sys
 import warnings
@@ -20,6 +19,7 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.model_helpers import is_overridden
+from typing_extensions import override
 
 from projection import nets, tasks, transforms  # noqa: F401 - so that their classes are known by short names
 from projection.data.datamodule import PTBXLDataModule  # noqa: F401 - likewise
@@ -34,6 +34,7 @@ from projection.runs.folder import (
     shared_run_id,
     unused,
 )
+from projection.runs.operating_point import keep_operating_point
 from projection.runs.results import report
 from projection.training import BestCheckpoint, BoundedProgressBar, LastCheckpoint, PredictionWriter, RunRecord
 from projection.training.checkpoint import bring_to_every_node
@@ -56,12 +57,8 @@ _SWITCHES = {
 class ProjectionCLI(LightningCLI):
     """Lightning's command line with PTB-XL's defaults, a run folder, and a test of the best checkpoint after `fit`."""
 
+    @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the callbacks that every run has, and hand the data's classes and leads to the model.
-
-        Args:
-            parser: The parser of one command.
-        """
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.add_lightning_class_args(LearningRateMonitor, "learning_rate_monitor")
@@ -70,11 +67,12 @@ class ProjectionCLI(LightningCLI):
         for name in ("num_classes", "class_names", "lead_names"):
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
 
+    @override
     def _parse_ckpt_path(self) -> None:
         """Let the command line decide: Lightning would replace it by the arguments saved in a checkpoint."""
 
+    @override
     def instantiate_classes(self) -> None:
-        """Build everything, with all output directed into the run folder."""
         self.given_config = self.config
         self.config = self.config.clone()
         config = self.config[self.subcommand]
@@ -93,15 +91,8 @@ class ProjectionCLI(LightningCLI):
         direct_output(config, self._folder(config))
         super().instantiate_classes()
 
+    @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Build the trainer.
-
-        Args:
-            kwargs: Passed on.
-
-        Returns:
-            The trainer.
-        """
         # the record keeps what the user gave, without this run's folder, so that repeating it makes another
         self.config = self.given_config
         if self.subcommand != "fit":
@@ -126,6 +117,7 @@ class ProjectionCLI(LightningCLI):
             trainer.validate(self.model, **how)
             trainer.loggers = loggers
             results |= self._metrics()
+            self._keep_operating_point(best)
         if self._offers("test_step", "test_dataloader"):
             trainer.test(self.model, **how)
             results |= self._metrics()
@@ -144,6 +136,16 @@ class ProjectionCLI(LightningCLI):
         """Say where the predictions are."""
         for writer in self._callbacks(PredictionWriter):
             print(f"Predictions: {writer.path}")
+
+    @rank_zero_only
+    def _keep_operating_point(self, checkpoint: str | None) -> None:
+        tables = [writer.path for writer in self._callbacks(PredictionWriter) if writer.path is not None]
+        if checkpoint is None or not tables or "://" in checkpoint:
+            return
+        try:
+            keep_operating_point(Path(self.trainer.default_root_dir), Path(checkpoint))
+        except ProjectionError as error:
+            rank_zero_warn(f"best.ckpt has no thresholds and no temperature: {error}")
 
     @rank_zero_only
     def _report(self, results: dict[str, float]) -> None:
@@ -245,11 +247,6 @@ def readable_errors() -> Iterator[None]:
         if isinstance(stop.__context__, KeyboardInterrupt):
             stop.code = 128 + signal.SIGINT  # where Lightning ends with 1
         raise
-    except pickle.UnpicklingError as error:
-        raise ProjectionError(
-            "The checkpoint holds more than tensors and plain values. If you trust its origin, "
-            f"`--weights_only false` loads it all the same. ({str(error).splitlines()[0]})"
-        ) from error
     except RuntimeError as error:
         if "loading state_dict" not in str(error):
             raise

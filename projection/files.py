@@ -12,13 +12,14 @@ from projection.errors import ProjectionError
 
 
 @contextmanager
-def completed_or_removed(output: Path) -> Iterator[Path]:
+def completed_or_removed(output: Path, ending: str = "partial") -> Iterator[Path]:
     """Lend a temporary name that becomes the final one only if all goes well.
 
     What earlier runs left behind when they were killed is removed first.
 
     Args:
         output: The file to be.
+        ending: Of the temporary name.
 
     Yields:
         The temporary name, in the same folder.
@@ -26,10 +27,10 @@ def completed_or_removed(output: Path) -> Iterator[Path]:
     Raises:
         ProjectionError: If it cannot be written, for instance because the disk is full.
     """
-    partial = output.with_name(f"{_stem(output)}{os.getpid()}.partial")
+    partial = output.with_name(f"{_stem(output)}{os.getpid()}.{ending}")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(output)
+        _remove_leftovers(output, ending)
         yield partial
         _make_durable(partial)
         partial.replace(output)
@@ -74,10 +75,10 @@ def _stem(output: Path) -> str:
     return f".{output.name}.{socket.gethostname()}."
 
 
-def _remove_leftovers(output: Path) -> None:
+def _remove_leftovers(output: Path, ending: str) -> None:
     # only those of this machine: whether another's process is still at work cannot be known here
-    for path in output.parent.glob(f"{escape(_stem(output))}*.partial"):
-        owner = path.name.removeprefix(_stem(output)).removesuffix(".partial")
+    for path in output.parent.glob(f"{escape(_stem(output))}*.{ending}"):
+        owner = path.name.removeprefix(_stem(output)).removesuffix(f".{ending}")
         if owner.isdecimal() and (int(owner) == os.getpid() or not _is_alive(int(owner))):
             path.unlink(missing_ok=True)
 

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from jsonargparse import DefaultHelpFormatter
 from lightning.pytorch.cli import LightningArgumentParser
+from typing_extensions import override
 
 _LONGEST_LIST = 20
 
@@ -31,13 +32,8 @@ class Parser(LightningArgumentParser):
         kwargs.setdefault("formatter_class", HelpFormatter)
         super().__init__(*args, **kwargs)
 
+    @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Say what is wrong in a few lines and exit with status 2.
-
-        Args:
-            message: What jsonargparse found.
-            ex: The exception behind it.
-        """
         if not self.exit_on_error:
             super().error(message, ex)  # to be caught, and reported as part of a whole
         command = " ".join(["projection", *[word for word in sys.argv[1:2] if not word.startswith("-")]])

@@ -103,7 +103,7 @@ def test_a_checkpoint_that_runs_code_is_refused(run: Run, fitted: Path, command:
 
 def test_a_checkpoint_of_another_sampling_rate_is_refused(run: Run, fitted: Path) -> None:
     checkpoint = torch.load(fitted / "checkpoints" / "best.ckpt", weights_only=True)
-    torch.save({**checkpoint, "sampling_rate": 500}, Path.cwd() / "other.ckpt")
+    torch.save({**checkpoint, "contract": {**checkpoint["contract"], "sampling_rate": 500}}, Path.cwd() / "other.ckpt")
     with pytest.raises(SystemExit, match="learned from records at 500 Hz, but the data has 100 Hz"):
         run("test", *of(fitted, "other.ckpt"))
 

@@ -138,11 +138,12 @@ def logged_steps(folder: Path) -> list[int]:
     return table["step"][table["train/loss"].notna()].tolist()
 
 
-def test_fixed_transforms_apply_to_evaluation_and_change_the_sampling_rate(run: Run, tiny: list[str]) -> None:
+def test_mean_and_deviation_are_of_preprocessed_signals(run: Run, tiny: list[str]) -> None:
     slower = "{class_path: projection.transforms.Resample, init_args: {hertz: 50}}"
     normalised = "{class_path: projection.transforms.Normalise, init_args: {over: lead}}"
-    folder = run("fit", *tiny, *QUIET, "--data.transforms", f"[{slower}, {normalised}]")
+    folder = run("fit", *tiny, *QUIET, "--model.init_args.preprocess", f"[{slower}, {normalised}]")
     checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
-    assert checkpoint["sampling_rate"] == 50
+    assert checkpoint["contract"]["sampling_rate"] == 100
+    assert checkpoint["contract"]["preprocess"] == ["Resample(hertz=50)", "Normalise(over='lead', mean=None, std=None)"]
     assert checkpoint["state_dict"]["mean"].item() == pytest.approx(0, abs=1e-4)
     assert checkpoint["state_dict"]["std"].item() == pytest.approx(1, abs=1e-2)

@@ -7,6 +7,7 @@ from projection.benchmark.cells import Row, find_runs, read_row
 from projection.benchmark.layout import as_csv, as_markdown, beside_published
 from projection.errors import ProjectionError
 from projection.evaluation.protocol import Protocol
+from projection.files import completed_or_removed
 from projection.runs.folder import is_finished
 
 Runs = Mapping[tuple[str, str], Mapping[int, Path]]
@@ -86,7 +87,5 @@ def _read(finished: Runs, protocol: Protocol) -> tuple[Sequence[Row], Sequence[s
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    with completed_or_removed(path) as partial:
+        partial.write_bytes(content)

@@ -1,7 +1,7 @@
 """PTB-XL for Lightning: folds, labels and batches from HDF5 files."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import override
 
 from projection.corpus.statements import LEADS, LabelSet, class_names
 from projection.data.batches import BatchLoader, IndexBatches, Records
@@ -42,8 +43,8 @@ class PTBXLDataModule(ECGDataModule):
         batch_size: Records per batch and process (1 or more).
         train_fraction: Part of the training records to use, for quick looks and learning curves (above 0, to 1). A
             smaller part is contained in a larger one.
-        transforms: Applied to batches on the device, one after the other: random ones in training only, fixed ones
-            (filters, resampling, normalisation) to all batches.
+        transforms: Augment training batches on the device, one after the other. What every record goes through
+            (filters, resampling, normalisation) belongs to the model: model.init_args.preprocess.
         residency: Where signals wait for their turn. device: on the GPU, for any set that fits there beside the
             model. memory: in the operating system's page cache. disk: read ahead batch by batch, for sets larger
             than memory. auto: chosen by size and free memory, and told.
@@ -78,12 +79,8 @@ class PTBXLDataModule(ECGDataModule):
         self._train_loader: BatchLoader | None = None
         self._position: dict[str, int] | None = None
 
+    @override
     def prepare_data(self) -> None:
-        """Stop at once, with the commands that help, if there is no data file.
-
-        Raises:
-            ProjectionError: If `path` does not exist, or an argument is out of its range.
-        """
         self._check_arguments()
         for path in self.paths:
             if not path.is_file():
@@ -94,23 +91,12 @@ class PTBXLDataModule(ECGDataModule):
                     "or name another file with `--data.path FILE.h5`."
                 )
 
+    @override
     def setup(self, stage: str) -> None:
-        """Open the files and divide their records.
-
-        Args:
-            stage: fit, validate, test or predict; all of them need the same.
-
-        Raises:
-            ProjectionError: If a file cannot be read, a split has no records, a patient is in two of them, or an
-                argument is out of its range.
-        """
         self._check_arguments()
         self.data_set = open_data_set(self.paths)
         self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
         self.sampling_rate = self.data_set.sampling_rate
-        for transform in self.transforms:
-            if not transform.random:
-                self.sampling_rate = transform.output_rate(self.sampling_rate)
         self._settle_residency()
         self.signals = open_signals(self.data_set.stores, disk=self.residency != "memory")
         labels = self.data_set.labels(self.task)
@@ -121,119 +107,67 @@ class PTBXLDataModule(ECGDataModule):
         self.predict = self._select("test", labels, np.ones_like(labelled))
         check_leaks(self.data_set, {"training": self.train.rows, "validation": self.val.rows, "test": self.test.rows})
 
-    def mean_and_std(self) -> tuple[float, float]:
-        """Compute mean and standard deviation of the training signals, over all leads and samples.
+    @override
+    def training_signals(self) -> Iterator[Tensor]:
+        for x, _, _ in BatchLoader(self.train, IndexBatches(len(self.train), 256)):
+            yield x
 
-        Returns:
-            Both in mV, or in what the fixed transforms make of it.
-        """
-        total, squares, count = 0.0, 0.0, 0
-        for x, y, _ in BatchLoader(self.train, IndexBatches(len(self.train), 256)):
-            values = self._transformed(x, y)[0].double()
-            total, squares = total + float(values.sum()), squares + float(values.square().sum())
-            count += values.numel()
-        mean = total / count
-        return mean, float(np.sqrt(squares / count - mean**2))
+    @override
+    def facts(self) -> dict[str, str]:
+        files = [{"path": store.path.resolve(), **store.attributes} for store in self.data_set.stores]
+        return {name: ", ".join(str(file[name]) for file in files) for name in files[0]}
 
+    @override
     def train_dataloader(self) -> BatchLoader:
-        """Load the training records, in a new order each epoch.
-
-        Returns:
-            The loader.
-        """
         self._train_loader = self._loader(self.train, shuffle=True)
         if self._position is not None:
             self._train_loader.load_state_dict(self._position)
         return self._train_loader
 
+    @override
     def val_dataloader(self) -> BatchLoader:
-        """Load the validation records.
-
-        Returns:
-            The loader.
-        """
         return self._loader(self.val)
 
+    @override
     def test_dataloader(self) -> BatchLoader:
-        """Load the test records.
-
-        Returns:
-            The loader.
-        """
         return self._loader(self.test)
 
+    @override
     def predict_dataloader(self) -> BatchLoader:
-        """Load every record of the test folds.
-
-        Returns:
-            The loader.
-        """
         return self._loader(self.predict)
 
+    @override
     def state_dict(self) -> dict[str, int]:
-        """Keep the position within the epoch, for a checkpoint.
-
-        Returns:
-            The training loader's state.
-        """
         # beside Lightning's own saving of loaders, which is dropped on resuming when a schedule asks for the number
         # of steps (https://github.com/Lightning-AI/pytorch-lightning/issues/20550)
         return self._train_loader.state_dict() if self._train_loader else {}
 
+    @override
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Continue an epoch where a checkpoint was saved.
-
-        Args:
-            state_dict: What `state_dict` gave.
-        """
         self._position = state_dict
 
+    @override
     def transfer_batch_to_device(
         self, batch: tuple[Tensor, Tensor, Tensor], device: torch.device, dataloader_idx: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Leave batches where the loader put them, which is the device.
-
-        Args:
-            batch: Signals, labels and ids.
-            device: Unused.
-            dataloader_idx: Unused.
-
-        Returns:
-            The batch.
-        """
         return batch
 
+    @override
     def on_after_batch_transfer(
         self, batch: tuple[Tensor, Tensor, Tensor], dataloader_idx: int
     ) -> tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]:
-        """Apply the transforms.
-
-        Args:
-            batch: Signals, labels and ids, on the device.
-            dataloader_idx: Unused.
-
-        Returns:
-            Signals and labels; in prediction also ids.
-        """
         assert self.trainer is not None
         x, y, ids = batch
-        generator = None
-        if self.trainer.training and any(transform.random for transform in self.transforms):
+        if self.trainer.training and self.transforms:
             # seeded by the batch, so that a resumed run draws what an uninterrupted one draws; the loop counts a batch
             # only after it has come here
             number = self.trainer.fit_loop.total_batch_idx + 1
             generator = seeded_generator(x.device, self.seed, number, self.trainer.global_rank)
-        x, y = self._transformed(x, y, generator)
-        return (x, y, ids) if self.trainer.predicting else (x, y)
-
-    def _transformed(self, x: Tensor, y: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Apply the fixed transforms, and with a generator also the random ones."""
-        rate = self.data_set.sampling_rate
-        for transform in self.transforms:
-            if generator is not None or not transform.random:
+            rate = self.sampling_rate
+            for transform in self.transforms:
                 x, y = transform(x, y, rate, generator)
                 rate = transform.output_rate(rate)
-        return x, y
+        return (x, y, ids) if self.trainer.predicting else (x, y)
 
     def _settle_residency(self) -> None:
         if self.residency == "auto":
@@ -282,6 +216,11 @@ class PTBXLDataModule(ECGDataModule):
             raise ProjectionError(f"data.batch_size must be at least 1, found {self.batch_size}.")
         if not 0 < self.train_fraction <= 1:
             raise ProjectionError(f"data.train_fraction must be above 0 and at most 1, found {self.train_fraction}.")
+        if fixed := [type(each).__name__ for each in self.transforms if not each.random]:
+            raise ProjectionError(
+                f"data.transforms augments training batches, but {', '.join(fixed)} belongs to every record that the "
+                "model ever sees: give it as model.init_args.preprocess, which the checkpoint keeps."
+            )
         train, val, test = (set(folds) for folds in self.folds.values())
         if shared := (train & val) | (train & test) | (val & test):
             raise ProjectionError(

@@ -1,10 +1,17 @@
 """What a task may ask of its data."""
 
+from collections.abc import Iterator
+
 from lightning.pytorch import LightningDataModule
+from torch import Tensor
 
 
 class ECGDataModule(LightningDataModule):
-    """What a task may ask of its data. Derive from it to bring another data set."""
+    """Where records come from. Derive from it to bring another data set.
+
+    Set `class_names` and `lead_names` in the constructor and `sampling_rate` in `setup`, and return loaders of batches
+    `(x, y)` or `(x, y, ids)`: `x` float32 `(batch, leads, time)` in mV, `y` float32 `(batch, classes)`.
+    """
 
     class_names: tuple[str, ...]
     """Names of the classes, in the order of the label columns; known before any file is read."""
@@ -18,10 +25,11 @@ class ECGDataModule(LightningDataModule):
         """Number of classes."""
         return len(self.class_names)
 
-    def mean_and_std(self) -> tuple[float, float]:
-        """Compute mean and standard deviation of the training signals, over all leads and samples.
+    def training_signals(self) -> Iterator[Tensor]:
+        """Yield the training records once, not augmented, `(batch, leads, time)` in mV."""
+        for batch in self.train_dataloader():
+            yield batch[0]
 
-        Returns:
-            Both in mV.
-        """
-        raise NotImplementedError
+    def facts(self) -> dict[str, str]:
+        """Tell which data these are, for the run's record: files, fingerprints, label set; known after `setup`."""
+        return {}

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from projection import __version__
 from projection.errors import ProjectionError
+from projection.files import completed_or_removed
 from projection.report.svg import STYLES
 
 
@@ -42,13 +43,8 @@ def write_page(output: Path, content: Mapping[str, Any]) -> None:
         ProjectionError: If the disk refuses it.
     """
     text = render(content)
-    partial = output.with_name(f".{output.name}.partial")
-    try:
+    with completed_or_removed(output) as partial:
         partial.write_text(text, encoding="utf-8")
-        partial.replace(output)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise ProjectionError(f"{output} could not be written: {error.strerror}.") from error
 
 
 def render(content: Mapping[str, Any]) -> str:

@@ -204,9 +204,12 @@ def _cases(run: Run, judgement: Judgement, options: Options, source: Source | No
 
 def _model(run: Run, data: DataSet) -> tuple[Model | None, str]:
     # only now: Lightning takes seconds to import
-    from projection.report.rebuild import rebuild
+    from projection.runs.load import load
 
     try:
-        return rebuild(run, data.sampling_rate), ""
+        task = load(run.folder / "checkpoints" / "best.ckpt")
     except ProjectionError as error:
         return None, str(error)
+    if (rate := task.sampling_rate) != data.sampling_rate:
+        return None, f"the model takes records at {rate} Hz, and the data have {data.sampling_rate} Hz."
+    return task, ""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from projection.errors import ProjectionError
+from projection.files import completed_or_removed
 
 RUN_ID = "PROJECTION_RUN_ID"
 GIT_COMMIT = "PROJECTION_GIT_COMMIT"  # where the code is a copy without its history
@@ -194,10 +195,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         path: The file.
         content: What to write.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.replace(path)
+    with completed_or_removed(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def _git_commit() -> str | None:

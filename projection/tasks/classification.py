@@ -14,14 +14,18 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MeanMetric, MetricCollection
+from typing_extensions import override
 
+from projection import __version__
 from projection.data.ecg import ECGDataModule
 from projection.errors import ProjectionError
 from projection.metrics import MacroAUROC, MacroAveragePrecision
+from projection.tasks.contract import Contract, check_contract
 from projection.tasks.initial_weights import load_matching
 from projection.tasks.losses import BinaryCrossEntropy
+from projection.tasks.preprocessing import check_fixed, mean_and_std, preprocessed, rate_after
 from projection.tasks.windows import Aggregation, aggregate, sliding_windows
-from projection.transforms import RandomCrop, seeded_generator
+from projection.transforms import RandomCrop, Transform, seeded_generator
 
 NetFactory = Callable[[int, int], nn.Module]
 ScheduleFactory = Callable[[Optimizer, int], LRScheduler]
@@ -31,7 +35,8 @@ class ClassificationTask(LightningModule):
     """Learn which statements apply to a record, and judge it by macro AUROC and average precision.
 
     Training sees one random window of each record; validation, test and prediction see sliding windows whose
-    probabilities are joined. Signals are standardised inside, so that a checkpoint turns millivolts into logits.
+    probabilities are joined. Signals are preprocessed and standardised inside, so that a checkpoint turns millivolts
+    into logits.
 
     Args:
         class_names: Names of the classes; the command line takes them from the data.
@@ -44,6 +49,8 @@ class ClassificationTask(LightningModule):
             learning rate constant.
         loss: From logits and labels to a scalar: projection.tasks.BinaryCrossEntropy, projection.tasks.FocalLoss, or
             any nn.Module; None is plain binary cross-entropy.
+        preprocess: Fixed transforms of every record, before windows are cut: filters, resampling, normalisation. They
+            are saved in the checkpoint; what augments is data.transforms.
         window: Length of a window in s; None takes whole records.
         stride: From one window's start to the next in s; None is half a window.
         aggregation: How the probabilities of a record's windows are joined: max or mean.
@@ -63,6 +70,7 @@ class ClassificationTask(LightningModule):
         optimizer: OptimizerCallable = lambda params: torch.optim.AdamW(params, lr=1e-3),
         schedule: ScheduleFactory | None = None,
         loss: nn.Module | None = None,
+        preprocess: list[Transform] | None = None,
         window: float | None = 2.5,
         stride: float | None = None,
         aggregation: Aggregation = "max",
@@ -72,6 +80,7 @@ class ClassificationTask(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.class_names = tuple(class_names)
+        self.lead_names = tuple(lead_names)
         self.net = net(len(lead_names), len(class_names))
         if compile:
             # in place, since torch.compile(net) would change the names of the weights
@@ -79,12 +88,17 @@ class ClassificationTask(LightningModule):
         self.optimizer = optimizer
         self.schedule = schedule
         self.loss = loss or BinaryCrossEntropy()
+        check_fixed(preprocess or [])
+        self._transforms: list[Transform] = preprocess or []
+        self.preprocess = nn.ModuleList(self._transforms)
         self.window = window
         self.stride = stride
         self.aggregation = aggregation
         self.compiles = compile
         self.init_from = init_from
         self.sampling_rate: int | None = None
+        self.learned: Contract | None = None
+        self.data_facts: dict[str, str] = {}
         self.register_buffer("mean", torch.tensor(0.0))
         self.register_buffer("std", torch.tensor(1.0))
         metrics = MetricCollection({"auroc": MacroAUROC(), "average_precision": MacroAveragePrecision()})
@@ -102,6 +116,7 @@ class ClassificationTask(LightningModule):
         Returns:
             Logits `(batch, classes)`, joined over windows.
         """
+        x = self._preprocessed(x)
         if self.window is None:
             return self._logits(x)
         length = self._samples(self.window)
@@ -109,17 +124,10 @@ class ClassificationTask(LightningModule):
         logits = self._logits(windows.flatten(0, 1))
         return aggregate(logits.view(*windows.shape[:2], -1), self.aggregation)
 
+    @override
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Compute the loss of a batch of random windows.
-
-        Args:
-            batch: Signals `(batch, leads, time)` in mV and labels `(batch, classes)`.
-            batch_idx: Position in the epoch.
-
-        Returns:
-            The loss.
-        """
         x, y = batch
+        x = self._preprocessed(x)
         if self.window is not None:
             x, y = RandomCrop(self.window)(x, y, self._rate(), self._generator(x.device))
         loss: Tensor = self.loss(self._logits(x), y)
@@ -129,59 +137,28 @@ class ClassificationTask(LightningModule):
             self.log("train/loss", loss, prog_bar=True)
         return loss
 
+    @override
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Collect the scores of a batch.
-
-        Args:
-            batch: Signals and labels.
-            batch_idx: Position in the epoch.
-
-        Returns:
-            Probabilities `(batch, classes)`.
-        """
         return torch.sigmoid(self._judge(batch, self.val_metrics, self.val_loss))
 
+    @override
     def on_validation_epoch_end(self) -> None:
-        """Compute the validation metrics, once for all records."""
         self._log_metrics(self.val_metrics, self.val_loss)
 
+    @override
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Collect the scores of a batch.
-
-        Args:
-            batch: Signals and labels.
-            batch_idx: Position in the epoch.
-
-        Returns:
-            Probabilities `(batch, classes)`.
-        """
         return torch.sigmoid(self._judge(batch, self.test_metrics, self.test_loss))
 
+    @override
     def on_test_epoch_end(self) -> None:
-        """Compute the test metrics, once for all records."""
         self._log_metrics(self.test_metrics, self.test_loss)
 
+    @override
     def predict_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Predict a batch.
-
-        Args:
-            batch: Signals, labels and record ids.
-            batch_idx: Position in the epoch.
-
-        Returns:
-            Probabilities `(batch, classes)`.
-        """
         return torch.sigmoid(self(batch[0]))
 
+    @override
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Build the optimizer and its schedule.
-
-        Returns:
-            What Lightning needs to step both.
-
-        Raises:
-            ProjectionError: If a schedule is wanted for a training without end.
-        """
         optimizer = self.optimizer(self.parameters())
         if self.schedule is None:
             return optimizer
@@ -191,66 +168,53 @@ class ClassificationTask(LightningModule):
         schedule = self.schedule(optimizer, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    @override
     def prepare_data(self) -> None:
-        """Check the arguments, before anything is written.
-
-        Raises:
-            ProjectionError: If the window or the stride has no length.
-        """
         for name, seconds in (("window", self.window), ("stride", self.stride)):
             if seconds is not None and seconds <= 0:
                 raise ProjectionError(f"model.init_args.{name} must be above 0 s, found {seconds:g}.")
 
+    @override
     def setup(self, stage: str) -> None:
-        """Learn the sampling rate from the data and, before training, their mean and standard deviation.
-
-        Args:
-            stage: fit, validate, test or predict.
-
-        Raises:
-            ProjectionError: If the weights to begin with do not fit at all.
-        """
         if stage == "fit" and self.init_from is not None:
             rank_zero_info(load_matching(self.net, self.init_from))
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, ECGDataModule):
             self.sampling_rate = data.sampling_rate
+            self.data_facts = data.facts()
             if stage == "fit":
-                mean, std = data.mean_and_std()
+                mean, std = mean_and_std(map(self._preprocessed, data.training_signals()))
                 self.mean.fill_(mean)
                 self.std.fill_(std)
 
+    @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the sampling rate and the class names beside the weights.
+        checkpoint["contract"] = self._contract()
 
-        Args:
-            checkpoint: What will be saved.
-        """
-        checkpoint["sampling_rate"] = self.sampling_rate
-        checkpoint["class_names"] = list(self.class_names)
-
+    @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the sampling rate, after making sure that the checkpoint fits the data.
+        learned: Contract | None = checkpoint.get("contract")
+        check_contract(learned, self._contract())
+        assert learned is not None
+        self.learned = learned
+        self.sampling_rate = learned["sampling_rate"]
 
-        Args:
-            checkpoint: What was saved.
+    def _contract(self) -> Contract:
+        return {
+            "version": __version__,
+            "class_names": list(self.class_names),
+            "lead_names": list(self.lead_names),
+            "sampling_rate": self.sampling_rate,
+            "unit": "mV",
+            "preprocess": [repr(transform) for transform in self.preprocess],
+            "window": self.window,
+            "stride": self.stride,
+            "aggregation": self.aggregation,
+            "data": {name: value for name, value in self.data_facts.items() if name != "path"},
+        }
 
-        Raises:
-            ProjectionError: If the checkpoint learned other classes, or from records at another sampling rate.
-        """
-        classes = tuple(checkpoint.get("class_names", self.class_names))
-        if classes != self.class_names:
-            raise ProjectionError(
-                f"The checkpoint learned {len(classes)} classes ({', '.join(classes[:5])}, ...), but the data has "
-                f"{len(self.class_names)} ({', '.join(self.class_names[:5])}, ...). Set data.task accordingly."
-            )
-        learned = checkpoint.get("sampling_rate")
-        if None not in (self.sampling_rate, learned) and self.sampling_rate != learned:
-            raise ProjectionError(
-                f"The checkpoint learned from records at {learned} Hz, but the data has {self.sampling_rate} Hz. "
-                "Set data.path to a file with the same sampling rate."
-            )
-        self.sampling_rate = self.sampling_rate or learned
+    def _preprocessed(self, x: Tensor) -> Tensor:
+        return preprocessed(self._transforms, x.float(), self._known_rate()) if self._transforms else x
 
     def _logits(self, x: Tensor) -> Tensor:
         logits: Tensor = self.net(((x - self.mean) / self.std).to(self.dtype))
@@ -277,13 +241,16 @@ class ClassificationTask(LightningModule):
         metrics.reset()
         mean_loss.reset()
 
-    def _rate(self) -> int:
+    def _known_rate(self) -> int:
         if self.sampling_rate is None:
             raise ProjectionError(
-                "Windows are given in seconds, and the sampling rate is unknown: use a data module derived from "
-                "projection.data.ecg.ECGDataModule, or set model.init_args.window to null."
+                "Windows are given in seconds, filters in hertz, and the sampling rate is unknown: use a data module "
+                "derived from projection.data.ecg.ECGDataModule, or set model.init_args.window and preprocess to null."
             )
         return self.sampling_rate
+
+    def _rate(self) -> int:
+        return rate_after(self._transforms, self._known_rate())
 
     def _samples(self, seconds: float) -> int:
         return max(1, round(seconds * self._rate()))

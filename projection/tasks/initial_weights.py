@@ -1,12 +1,11 @@
 """Begin with the weights of another network, as far as they fit."""
 
-import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
+from projection.checkpoint import read_checkpoint
 from projection.errors import ProjectionError
 
 _LISTED = 8
@@ -38,15 +37,10 @@ def load_matching(net: nn.Module, path: Path) -> str:
 
 def _weights(path: Path) -> dict[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ProjectionError(f"There is no file {path}, which model.init_args.init_from names.") from None
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ProjectionError(
-            f"{path}, which model.init_args.init_from names, is no file of weights: {reason}"
-        ) from error
-    state = content.get("state_dict", content) if isinstance(content, Mapping) else {}
+        content = read_checkpoint(path)
+    except ProjectionError as error:
+        raise ProjectionError(f"model.init_args.init_from: {error}") from error
+    state = content.get("state_dict", content)
     weights = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     # a task's checkpoint holds its network as `net`, beside its loss and metrics
     of_net = {name.removeprefix("net."): value for name, value in weights.items() if name.startswith("net.")}

@@ -13,8 +13,10 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from lightning.pytorch.utilities.types import STEP_OUTPUT
+from typing_extensions import override
 
 from projection.errors import ProjectionError
+from projection.files import completed_or_removed
 
 _DEFAULT_MONITOR = "val/auroc"
 _STEPS_TO_AGREE = 8  # asking all ranks costs a round trip, so not after every step
@@ -46,24 +48,14 @@ class BestCheckpoint(ModelCheckpoint):
             enable_version_counter=False,
         )
 
+    @override
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save after validation, if it was the best.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-        """
         if not trainer.sanity_checking and not self._should_save_on_train_epoch_end(trainer):
             self._check_monitor(trainer)
         super().on_validation_end(trainer, pl_module)
 
+    @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save after an epoch where there is no validation.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-        """
         if self._should_save_on_train_epoch_end(trainer):
             self._check_monitor(trainer)
         super().on_train_epoch_end(trainer, pl_module)
@@ -106,41 +98,22 @@ class LastCheckpoint(ModelCheckpoint):
         self._training = False
         self._signal = 0
 
+    @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Listen to signals, before Lightning does: under Slurm it would requeue the job itself.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-            stage: fit, validate, test or predict.
-        """
         super().setup(trainer, pl_module, stage)
         if stage == "fit":
             self._listen()
 
+    @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Listen to signals in place of Lightning, which ends at SIGTERM without saving.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-        """
         super().on_train_start(trainer, pl_module)
         self._listen()
         self._training = True
 
+    @override
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: STEP_OUTPUT, batch: Any, batch_idx: int
     ) -> None:
-        """Save and end, if a signal came.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-            outputs: What the step returned.
-            batch: What it saw.
-            batch_idx: Position in the epoch.
-        """
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         alone = trainer.world_size == 1
         whole_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
@@ -148,23 +121,13 @@ class LastCheckpoint(ModelCheckpoint):
         if whole_step and not trainer.is_last_batch and (self._signal if alone else batch_idx % _STEPS_TO_AGREE == 0):
             self._end_if_told(trainer)
 
+    @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save after an epoch, and end if a signal came.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-        """
         super().on_train_epoch_end(trainer, pl_module)
         self._end_if_told(trainer)
 
+    @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note that from now on a signal finds nothing to save.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-        """
         super().on_train_end(trainer, pl_module)
         self._training = False
 
@@ -209,8 +172,6 @@ def bring_to_every_node(trainer: Trainer, checkpoint: str) -> None:
         return
     content = strategy.broadcast(place.read_bytes() if trainer.is_global_zero else b"")
     if trainer.local_rank == 0 and differs:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        partial = place.with_name(f".{place.name}.partial")
-        partial.write_bytes(content)
-        partial.replace(place)
+        with completed_or_removed(place) as partial:
+            partial.write_bytes(content)
     strategy.barrier()

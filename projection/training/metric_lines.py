@@ -2,6 +2,7 @@
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
+from typing_extensions import override
 
 
 class MetricLines(Callback):
@@ -10,22 +11,12 @@ class MetricLines(Callback):
     A line is `epoch=3 step=64 train/loss=0.2345 val/auroc=0.9123`, with six significant digits, in the order of names.
     """
 
+    @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print an epoch's metrics, those of its validation included.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-        """
         _print(trainer, f"epoch={trainer.current_epoch}")
 
+    @override
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Print the metrics of the test.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-        """
         _print(trainer)
 
 

@@ -9,9 +9,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
+from typing_extensions import override
 
 from projection.data.batches import BatchLoader, Positions
 from projection.data.ecg import ECGDataModule
+from projection.files import completed_or_removed
 
 
 class PredictionWriter(Callback):
@@ -32,34 +34,20 @@ class PredictionWriter(Callback):
         self._rows: list[Tensor] = []
         self._probabilities: list[Tensor] = []
 
+    @override
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note which records come in which batch.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-        """
         if trainer.state.fn == TrainerFn.VALIDATING:
             self._batches = _batches_of(trainer, trainer.val_dataloaders)
 
+    @override
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note which records come in which batch.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-        """
         self._batches = _batches_of(trainer, trainer.test_dataloaders)
 
+    @override
     def on_predict_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note which records come in which batch.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-        """
         self._batches = _batches_of(trainer, trainer.predict_dataloaders)
 
+    @override
     def on_validation_batch_end(
         self,
         trainer: Trainer,
@@ -69,18 +57,9 @@ class PredictionWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep a batch's probabilities.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-            outputs: What the step returned.
-            batch: What it saw.
-            batch_idx: Position in the epoch.
-            dataloader_idx: Unused.
-        """
         self._keep(trainer, outputs, batch_idx)
 
+    @override
     def on_test_batch_end(
         self,
         trainer: Trainer,
@@ -90,18 +69,9 @@ class PredictionWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep a batch's probabilities.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-            outputs: What the step returned.
-            batch: What it saw.
-            batch_idx: Position in the epoch.
-            dataloader_idx: Unused.
-        """
         self._keep(trainer, outputs, batch_idx)
 
+    @override
     def on_predict_batch_end(
         self,
         trainer: Trainer,
@@ -111,43 +81,18 @@ class PredictionWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep a batch's probabilities.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-            outputs: What the step returned.
-            batch: What it saw.
-            batch_idx: Position in the epoch.
-            dataloader_idx: Unused.
-        """
         self._keep(trainer, outputs, batch_idx)
 
+    @override
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the table of a validation pass.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-        """
         self._write(trainer, trainer.val_dataloaders, "val", with_labels=True)
 
+    @override
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the table of a test pass.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-        """
         self._write(trainer, trainer.test_dataloaders, "test", with_labels=True)
 
+    @override
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the table of a prediction pass.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-        """
         self._write(trainer, trainer.predict_dataloaders, "predict", with_labels=False)
 
     def _keep(self, trainer: Trainer, outputs: Any, batch_idx: int) -> None:
@@ -192,10 +137,8 @@ def _class_names(trainer: Trainer) -> tuple[str, ...]:
 
 
 def _save(table: pd.DataFrame, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    if path.suffix == ".csv":
-        table.to_csv(partial, index=False)
-    else:
-        table.to_parquet(partial, index=False)
-    partial.replace(path)
+    with completed_or_removed(path) as partial:
+        if path.suffix == ".csv":
+            table.to_csv(partial, index=False)
+        else:
+            table.to_parquet(partial, index=False)

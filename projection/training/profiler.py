@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager, nullcontext
 
 from lightning.pytorch.profilers import PassThroughProfiler
+from typing_extensions import override
 
 
 class NoProfiler(PassThroughProfiler):
@@ -13,13 +14,6 @@ class NoProfiler(PassThroughProfiler):
 
     _nothing = nullcontext()
 
+    @override
     def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
-        """Measure nothing.
-
-        Args:
-            action_name: Unused.
-
-        Returns:
-            A context that does nothing.
-        """
         return self._nothing

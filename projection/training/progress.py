@@ -5,6 +5,7 @@ from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
+from typing_extensions import override
 
 
 class BoundedProgressBar(RichProgressBar):
@@ -19,18 +20,10 @@ class BoundedProgressBar(RichProgressBar):
         super().__init__(refresh_rate=refresh_rate, leave=leave)
         self._updated = 0.0
 
+    @override
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Update the bar if it is time.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-            outputs: What the step returned.
-            batch: What it saw.
-            batch_idx: Position in the epoch.
-        """
         now = time.monotonic()
         if now - self._updated >= 1 / self.refresh_rate or trainer.is_last_batch:
             self._updated = now

@@ -6,8 +6,9 @@ import yaml
 from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
+from typing_extensions import override
 
-from projection.data.datamodule import PTBXLDataModule
+from projection.data.ecg import ECGDataModule
 from projection.runs.folder import link_latest, provenance, write_json
 
 
@@ -22,14 +23,8 @@ class RunRecord(SaveConfigCallback):
     def __init__(self, parser: LightningArgumentParser, config: Namespace) -> None:
         super().__init__(parser, config, overwrite=True, save_to_log_dir=False)
 
+    @override
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write `config.yaml` and `provenance.json`; called on rank zero.
-
-        Args:
-            trainer: The trainer.
-            pl_module: The model.
-            stage: fit, validate, test or predict.
-        """
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         config = self.parser.dump(_without_place(self.config), skip_unset=False)
@@ -52,7 +47,4 @@ def _without_place(config: Namespace) -> Namespace:
 
 def _data_facts(trainer: Trainer) -> dict[str, str]:
     data = trainer.datamodule  # type: ignore[attr-defined]
-    if not isinstance(data, PTBXLDataModule):
-        return {}
-    files = [{"path": store.path.resolve(), **store.attributes} for store in data.data_set.stores]
-    return {name: ", ".join(str(file[name]) for file in files) for name in files[0]}
+    return data.facts() if isinstance(data, ECGDataModule) else {}

@@ -15,12 +15,13 @@ class Transform(nn.Module):
     """Change a batch of records.
 
     Derive from it and implement `forward`. Draw every random number from the given generator, so that a run can be
-    repeated; give parameters in physical units (mV, Hz, s) and convert them with the sampling rate; leave the input
-    as it is. A transform that draws nothing and belongs to evaluation as much as to training sets `random = False`.
+    repeated; give parameters in physical units (mV, Hz, s) and convert them with the sampling rate; keep each as an
+    attribute of its name; leave the input as it is. A transform that draws nothing and that every record goes through
+    sets `random = False`: it is given as model.init_args.preprocess, others as data.init_args.transforms.
     """
 
     random: ClassVar[bool] = True
-    """Whether it augments training batches only."""
+    """Whether it augments training batches."""
 
     def output_rate(self, sampling_rate: int) -> int:
         """Tell the sampling rate of what comes out.
@@ -46,6 +47,12 @@ class Transform(nn.Module):
             The changed signals and labels.
         """
         raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        """List the settings, so that two transforms of equal `repr` do the same."""
+        return ", ".join(
+            f"{name}={value!r}" for name, value in vars(self).items() if not name.startswith("_") and name != "training"
+        )
 
     def _require(self, holds: bool, needs: str) -> None:
         """Refuse an argument that is out of its range, which would otherwise end in a traceback or in wrong signals.

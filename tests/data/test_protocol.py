@@ -18,7 +18,9 @@ from projection.data.file_signals import DiskSignals, MemorySignals
 from projection.data.residency import Residency
 from projection.data.signal_sets import DeviceSignals
 from projection.data.signals import Signals
-from projection.transforms import BandPass, GaussianNoise, Normalise, Resample, Transform
+from projection.errors import ProjectionError
+from projection.tasks.preprocessing import mean_and_std, preprocessed
+from projection.transforms import GaussianNoise, Normalise, Resample, Transform
 from tests.raw import Raw
 
 SEED = 11
@@ -125,36 +127,42 @@ def test_a_fraction_is_drawn_evenly_from_the_training_folds(corpus_file: Path, r
 
 
 class Seen(Transform):
-    """Notes at which rate, and whether at random, it is applied."""
-
-    random = False
+    """Notes at which rate it is applied, and halves it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rates: list[int] = []
+
+    def output_rate(self, sampling_rate: int) -> int:
+        return sampling_rate // 2
 
     def forward(self, x: Any, y: Any, sampling_rate: int, generator: Any = None) -> Any:
         self.rates.append(sampling_rate)
         return x, y
 
 
-class SeenInTraining(Seen):
-    random = True
-
-    def output_rate(self, sampling_rate: int) -> int:
-        return 7  # which evaluation never sees
-
-
-def test_each_transform_is_told_the_rate_that_the_one_before_leaves(corpus_file: Path) -> None:
-    before, after, augmenting = Seen(), Seen(), SeenInTraining()
-    data = prepared(corpus_file, transforms=[before, Resample(50), augmenting, after], batch_size=5)
-    assert data.sampling_rate == 50
+def test_each_augmentation_is_told_the_rate_that_the_one_before_leaves_and_evaluation_sees_none(
+    corpus_file: Path,
+) -> None:
+    seen = [Seen(), Seen()]
+    data = prepared(corpus_file, transforms=seen, batch_size=5)
+    assert data.sampling_rate == 100
     x, y, ids = next(iter(data.val_dataloader()))
     data.trainer.training, data.trainer.predicting = False, True  # type: ignore[union-attr,misc]
     found = data.on_after_batch_transfer((x, y, ids), 0)
-    assert found[0].shape[1:] == (12, 500)
+    assert torch.equal(found[0], x)
     assert torch.equal(found[2], ids)
-    assert (before.rates, after.rates, augmenting.rates) == ([100], [50], [])
+    assert [each.rates for each in seen] == [[], []]
+    data.trainer.training, data.trainer.predicting = True, False  # type: ignore[union-attr,misc]
+    data.trainer.fit_loop = SimpleNamespace(total_batch_idx=0)  # type: ignore[union-attr,assignment]
+    data.on_after_batch_transfer((x, y, ids), 0)
+    assert [each.rates for each in seen] == [[100], [50]]
+
+
+def test_what_every_record_goes_through_is_no_augmentation(corpus_file: Path) -> None:
+    told = r"augments training batches, but Normalise, Resample belongs to every .*model\.init_args\.preprocess"
+    with pytest.raises(ProjectionError, match=told):
+        prepared(corpus_file, transforms=[Normalise(), GaussianNoise(), Resample(50)])
 
 
 def test_an_epoch_continues_in_a_new_data_module_where_a_checkpoint_was_saved(corpus_file: Path, raw: Raw) -> None:
@@ -221,9 +229,9 @@ def test_mean_and_deviation_are_those_of_all_training_records_and_no_other(
     train = raw.rows("all", *range(1, 9))
     assert 3 * len(train) > 256
     counts = np.concatenate([raw.counts[train] + 100.0 * number for number in range(3)]) / 1000
-    mean, std = prepared(paths, transforms=[GaussianNoise(5.0)]).mean_and_std()
+    signals = prepared(paths, transforms=[GaussianNoise(5.0)]).training_signals
+    mean, std = mean_and_std(signals())
     assert mean == pytest.approx(counts.mean(), abs=1e-7)
     assert std == pytest.approx(counts.std(), rel=1e-7)
-    mean, std = prepared(paths, transforms=[Normalise("dataset", mean, std)]).mean_and_std()
+    mean, std = mean_and_std(preprocessed([Normalise("dataset", mean, std)], x, 100) for x in signals())
     assert (mean, std) == (pytest.approx(0, abs=1e-6), pytest.approx(1, abs=1e-6))
-    assert prepared(corpus_file, transforms=[BandPass(1.0, 40.0)]).mean_and_std()[1] < counts.std()

@@ -153,7 +153,7 @@ def test_an_interrupted_write_leaves_the_json_before(tmp_path: Path, monkeypatch
 
     # half of it reaches the disk
     monkeypatch.setattr(Path, "write_text", interrupted)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(ProjectionError, match="No space"):
         write_json(place, {"b": 2})
     assert json.loads(place.read_text()) == {"b": 1}
     monkeypatch.undo()

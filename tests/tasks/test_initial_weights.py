@@ -62,17 +62,17 @@ def test_files_that_do_not_help_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty.pt").write_text("")
     torch.save([1, 2], tmp_path / "list.pt")
     for name, told in (
-        ("none.pt", "There is no file"),
-        ("text.pt", r"is no file of weights: (?!None)"),
-        ("empty.pt", r"is no file of weights: (?!None)"),
-        ("list.pt", "It holds nothing"),
+        ("none.pt", "init_from: There is no checkpoint"),
+        ("text.pt", "is damaged, or no checkpoint"),
+        ("empty.pt", "is damaged, or no checkpoint"),
+        ("list.pt", "is no checkpoint: it holds a list"),
         ("other.pt", "has the name and shape of one of CNN1d's"),
-        (".", "is no file of weights"),
+        (".", "There is no checkpoint"),
     ):
         with pytest.raises(ProjectionError, match=told):
             load_matching(CNN1d(12, 5, widths=(3, 6)), tmp_path / name)
 
 
 def test_a_missing_file_stops_before_training(run: Run, tiny: list[str], tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"There is no file gone\.ckpt, which model.init_args.init_from names"):
+    with pytest.raises(SystemExit, match=r"model\.init_args\.init_from: There is no checkpoint gone\.ckpt"):
         main(["fit", *tiny, "--model.init_args.init_from", "gone.ckpt"])

@@ -1,5 +1,6 @@
 """What a task is made of, what it keeps in a checkpoint and what it refuses."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from projection.data.datamodule import PTBXLDataModule
 from projection.errors import ProjectionError
 from projection.nets import CNN1d
 from projection.tasks import BinaryCrossEntropy, ClassificationTask, OneCycle, WarmupCosine
+from projection.tasks.preprocessing import mean_and_std
+from projection.transforms import BandPass, GaussianNoise, Normalise, Resample, Transform
 from tests.run_files import weights
 from tests.tasks.by_hand import ReadOut
 
@@ -57,29 +60,65 @@ def test_a_schedule_needs_to_know_when_training_ends(corpus_file: Path) -> None:
 def test_windows_need_a_sampling_rate_and_whole_records_do_not() -> None:
     task = task_with()
     task.sampling_rate = None
-    with pytest.raises(ProjectionError, match=r"sampling rate is unknown.*set model\.init_args\.window to null"):
+    with pytest.raises(ProjectionError, match=r"sampling rate is unknown.*set .*window and preprocess to null"):
         task(torch.zeros(1, 12, 1000))
     task.window = None
     assert task(torch.zeros(1, 12, 1000)).shape == (1, 5)
 
 
 @pytest.mark.parametrize(
-    ("saved", "told"),
+    ("learned", "told"),
     [
         ({"class_names": list(reversed(NAMES))}, "learned 5 classes.* but the data has 5"),
         ({"class_names": list(NAMES[:4])}, "learned 4 classes.* but the data has 5"),
+        ({"lead_names": [*LEADS[1:], LEADS[0]]}, "learned leads II, III, .* but here they are I, II,"),
         ({"sampling_rate": 500}, "learned from records at 500 Hz, but the data has 100 Hz"),
+        ({"preprocess": ["Resample(hertz=50)"]}, r"with preprocess: Resample\(hertz=50\), but here they are none"),
     ],
 )
-def test_a_checkpoint_of_other_classes_or_another_rate_is_refused(saved: dict[str, Any], told: str) -> None:
+def test_a_checkpoint_that_learned_something_else_is_refused(learned: dict[str, Any], told: str) -> None:
     checkpoint: dict[str, Any] = {}
     task_with().on_save_checkpoint(checkpoint)
     task_with().on_load_checkpoint(checkpoint)
     with pytest.raises(ProjectionError, match=told):
-        task_with().on_load_checkpoint(checkpoint | saved)
+        task_with().on_load_checkpoint({"contract": checkpoint["contract"] | learned})
+    with pytest.raises(ProjectionError, match="does not state its classes, leads and preprocessing"):
+        task_with().on_load_checkpoint({})
     alone = ClassificationTask(NAMES, LEADS, net=tiny_net)
     alone.on_load_checkpoint(checkpoint)
     assert alone.sampling_rate == 100, "a model without data learns it from the checkpoint"
+
+
+def test_to_judge_otherwise_than_in_training_is_told() -> None:
+    checkpoint: dict[str, Any] = {}
+    task_with(stride=1.0).on_save_checkpoint(checkpoint)
+    with pytest.warns(UserWarning, match="trained with model.init_args.stride 1.0; it is judged with null"):
+        task_with().on_load_checkpoint(checkpoint)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        task_with(stride=1.0).on_load_checkpoint(checkpoint)
+
+
+@pytest.mark.parametrize(
+    "fixed",
+    [[BandPass(0.5, 40.0)], [Resample(50), BandPass(low=1.0, high=20.0, order=2)], [Normalise("lead"), Resample(40)]],
+)
+def test_fixed_transforms_come_first_and_windows_are_of_what_they_leave(fixed: list[Transform]) -> None:
+    task = task_with(ReadOut, preprocess=fixed, window=2.0, stride=2.0).eval()
+    x = torch.randn(3, 12, 1000)
+    seen, rate = x, 100
+    for transform in fixed:
+        seen, rate = transform(seen, torch.zeros(3, 5), rate)[0], transform.output_rate(rate)
+    task.mean.fill_(0.25)
+    task.std.fill_(2.0)
+    windows = [task.net((seen[..., start : start + 2 * rate] - 0.25) / 2) for start in range(0, 10 * rate, 2 * rate)]
+    expected = torch.stack(windows).sigmoid().amax(dim=0)
+    torch.testing.assert_close(task(x).sigmoid(), expected)
+
+
+def test_what_draws_at_random_is_no_preprocessing() -> None:
+    with pytest.raises(ProjectionError, match=r"GaussianNoise changes records at random.*data\.transforms"):
+        task_with(preprocess=[Resample(50), GaussianNoise()])
 
 
 def test_half_precision_is_for_the_network_alone() -> None:
@@ -96,7 +135,7 @@ def test_a_checkpoint_is_judged_with_the_mean_and_deviation_that_it_learned(fitt
     task = ClassificationTask.load_from_checkpoint(fitted / "checkpoints" / "best.ckpt", weights_only=True)
     data = data_of(corpus_file, train_folds=[1])
     Trainer(**QUIET).test(task, datamodule=data, verbose=False)
-    assert abs(data.mean_and_std()[1] - learned["std"]) > 1e-4, "other folds have another deviation"
+    assert abs(mean_and_std(data.training_signals())[1] - learned["std"]) > 1e-4, "other folds have another deviation"
     assert (task.mean, task.std) == (learned["mean"], learned["std"])
 
 

@@ -64,18 +64,17 @@ def by_size(x: Array) -> Array:
     return x[np.argsort(x[:, 0].mean(axis=-1))]
 
 
-def test_transforms_apply_in_order_at_the_rate_that_they_meet_and_random_ones_in_training_only(
+def test_augmentations_come_before_preprocessing_each_at_the_rate_that_it_meets(
     corpus: Path, corpus_file: Path
 ) -> None:
     records = Records(corpus, CLASSES)
     x, y = torch.from_numpy(records.x), torch.from_numpy(records.y)
     training = records.of(*range(1, 9))
-    between = Resample(50)(x + 1, y, 100)[0].numpy()
     # one batch holds all
-    transforms = [Add(1.0), TimesRate(), Resample(50), TimesRate(), Add(2.0)]
-    task = trained(corpus_file, transforms, window=None, data={"batch_size": 1000})
-    assert task.sampling_rate == 50
-    fixed, both = between + 2, between * 100 * 50 + 2
+    preprocess = [Add(1.0), Resample(50), Add(2.0)]
+    task = trained(corpus_file, [TimesRate()], preprocess=preprocess, window=None, data={"batch_size": 1000})
+    assert task.sampling_rate == 100
+    fixed, both = (Resample(50)(each + 1, y, 100)[0].numpy() + 2 for each in (x, x * 100))
     mean, std = fixed[training].mean(), fixed[training].std()
     assert task.mean.item() == pytest.approx(mean, rel=1e-6)
     assert task.std.item() == pytest.approx(std, rel=1e-6)

@@ -1,0 +1,95 @@
+"""A trained model, from its checkpoint alone."""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentError, ArgumentParser
+from torch import Tensor, nn
+
+from projection.checkpoint import read_checkpoint
+from projection.errors import ProjectionError
+from projection.tasks import ClassificationTask
+
+# what only training needs
+_OF_TRAINING = ("optimizer", "schedule", "loss", "init_from", "compile", "num_classes")
+
+
+def load(checkpoint: Path | str) -> ClassificationTask:
+    """Load a model that `fit` trained, ready for use on the CPU: it needs neither the run folder nor the data.
+
+    `load(path)(x)` gives logits `(batch, classes)` for signals `(batch, leads, time)` in mV; the model's `learned` says
+    with which leads, sampling rate and classes. No code is run but the classes of network and transforms, which are
+    imported by their names.
+
+    Args:
+        checkpoint: The file, such as `runs/exp/latest/checkpoints/best.ckpt`.
+
+    Raises:
+        ProjectionError: If it is missing, damaged, holds more than tensors and plain values, is not of a
+            ClassificationTask trained by the command line, or names a class that is not installed here.
+    """
+    path = Path(checkpoint)
+    content = read_checkpoint(path)
+    described = content.get("hyper_parameters") or {}
+    if "contract" not in content or "_class_path" not in described:
+        raise ProjectionError(
+            f"The checkpoint {path} does not describe its model: only those of projection.tasks.ClassificationTask, "
+            "trained by `python -m projection fit`, do."
+        )
+    task = _built(path, described)
+    task.on_load_checkpoint(content)
+    _take_weights(task, content["state_dict"], path)
+    return task.eval()
+
+
+def _built(path: Path, described: Mapping[str, Any]) -> ClassificationTask:
+    arguments = {
+        name: value for name, value in described.items() if not name.startswith("_") and name not in _OF_TRAINING
+    }
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(ClassificationTask, "model")
+    model = {"class_path": described["_class_path"], "init_args": arguments}
+    try:
+        for name in _class_paths(model):
+            _check_module(name)
+        built = parser.instantiate_classes(parser.parse_object({"model": model})).model
+    except (ArgumentError, ImportError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+        raise ProjectionError(f"The model of {path} cannot be built here ({_first_line(error)}).") from error
+    assert isinstance(built, ClassificationTask)
+    return built
+
+
+def _class_paths(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        if "class_path" in value:
+            yield str(value["class_path"])
+        for part in value.values():
+            yield from _class_paths(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _class_paths(part)
+
+
+def _check_module(class_path: str) -> None:
+    """Refuse to call anything but the constructor of a module, whatever a checkpoint names."""
+    module, _, name = class_path.rpartition(".")
+    found = vars(import_module(module)).get(name)
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise TypeError(f"{class_path} is no torch.nn.Module")
+
+
+def _take_weights(task: ClassificationTask, weights: Mapping[str, Tensor], path: Path) -> None:
+    # a loss with weights, and metrics, are of training
+    used = {name: value for name, value in weights.items() if not name.startswith(("loss.", "val_", "test_"))}
+    unused = {name: value for name, value in task.state_dict().items() if name.startswith(("loss.", "val_", "test_"))}
+    try:
+        task.load_state_dict({**unused, **used})
+    except RuntimeError as error:
+        raise ProjectionError(f"The weights in {path} are of another network ({_first_line(error)}).") from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

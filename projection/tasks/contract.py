@@ -1,0 +1,67 @@
+"""What a checkpoint states beside its weights, so that they can be used on the next record, and on no wrong one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_warn
+
+from projection.errors import ProjectionError
+
+Contract = Mapping[str, Any]
+"""version, class_names, lead_names, sampling_rate (Hz), unit, preprocess, window and stride (s), aggregation, data;
+after `fit` also operating_point: the criterion, thresholds by class and temperature that the validation folds gave."""
+
+# how records are judged may be chosen anew, what the weights learned may not
+_CHOICES = ("window", "stride", "aggregation")
+
+
+def check_contract(learned: Contract | None, own: Contract) -> None:
+    """Compare what a checkpoint learned with the model and the data that it is given.
+
+    Args:
+        learned: What the checkpoint states; None where it states nothing.
+        own: What the model would state.
+
+    Raises:
+        ProjectionError: If they contradict each other.
+    """
+    if learned is None:
+        raise ProjectionError(
+            "The checkpoint does not state its classes, leads and preprocessing: it is of another model, or of a "
+            "version of projection before 0.2. Train it again."
+        )
+    for name, hint in (
+        ("class_names", "Set data.labels accordingly."),
+        ("lead_names", "Give the data with these leads, in this order."),
+        ("sampling_rate", "Set data.path to a file with the same sampling rate."),
+        ("preprocess", "Use the config.yaml of its run, or set model.init_args.preprocess accordingly."),
+    ):
+        if own[name] is not None and learned[name] != own[name]:
+            raise ProjectionError(f"The checkpoint learned {_differing(name, learned[name], own[name])}. {hint}")
+    for name in _CHOICES:
+        if learned[name] != own[name]:
+            rank_zero_warn(
+                f"The checkpoint was trained with model.init_args.{name} {_said(learned[name])}; it is judged with "
+                f"{_said(own[name])}, as configured."
+            )
+
+
+def _differing(name: str, learned: Any, own: Any) -> str:
+    if name == "class_names":
+        return f"{_counted(learned, 'classes')}, but the data has {_counted(own, '')}"
+    if name == "sampling_rate":
+        return f"from records at {learned} Hz, but the data has {own} Hz"
+    what = {"lead_names": "leads", "preprocess": "with preprocess:"}[name]
+    return f"{what} {_listed(learned)}, but here they are {_listed(own)}"
+
+
+def _counted(names: Sequence[str], what: str) -> str:
+    return f"{len(names)} {what} ({', '.join(names[:5])}, ...)".replace("  ", " ")
+
+
+def _listed(values: Sequence[str]) -> str:
+    return ", ".join(values) or "none"
+
+
+def _said(value: Any) -> str:
+    return "null" if value is None else str(value)
