@@ -71,6 +71,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 .PHONY: mutate
 mutate: $(VENV)/.installed-dev ## Break the code in many small ways, to see which the tests notice; goes on where it was interrupted
@@ -160,7 +161,7 @@ data/benchmark_500hz: | $(VENV)/.installed
 
 data/demo_100hz.h5: | $(VENV)/.installed
 	$(BIN)/python -m projection synthesize --output data/demo --records 2000 --overwrite true
-	$(BIN)/python -m projection convert --source data/demo --output $@ --source_name demo
+	$(BIN)/python -m projection convert --source data/demo --output $@
 
 data/ptbxl_%hz.h5: | $(VENV)/.installed
 	@echo "$@ is not here yet: fetching PTB-XL at $* Hz from PhysioNet, then converting it."

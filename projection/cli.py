@@ -26,6 +26,7 @@ from projection.data.datamodule import PTBXLDataModule  # noqa: F401 - likewise
 from projection.errors import ProjectionError
 from projection.parser import Parser
 from projection.runs.folder import (
+    begun_run,
     check_checkpoint,
     evaluated_checkpoint,
     evaluated_run,
@@ -36,7 +37,14 @@ from projection.runs.folder import (
 )
 from projection.runs.operating_point import keep_operating_point
 from projection.runs.results import report
-from projection.training import BestCheckpoint, BoundedProgressBar, LastCheckpoint, PredictionWriter, RunRecord
+from projection.training import (
+    BestCheckpoint,
+    BoundedProgressBar,
+    LastCheckpoint,
+    MetricLines,
+    PredictionWriter,
+    RunRecord,
+)
 from projection.training.checkpoint import bring_to_every_node
 
 BASE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "base.yaml"
@@ -97,7 +105,12 @@ class ProjectionCLI(LightningCLI):
         self.config = self.given_config
         if self.subcommand != "fit":
             kwargs["logger"] = DummyLogger()  # a user's step may call self.logger
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        # no bar is seen in a log or a file
+        seen = sys.stdout.isatty() and trainer.progress_bar_callback is not None
+        if not seen and not any(isinstance(call, MetricLines) for call in trainer.callbacks):  # type: ignore[attr-defined]
+            trainer.callbacks.append(MetricLines())  # type: ignore[attr-defined]
+        return trainer
 
     def after_fit(self) -> None:
         """Judge the best checkpoint and show the results."""
@@ -164,6 +177,8 @@ class ProjectionCLI(LightningCLI):
 
     def _folder(self, config: Namespace) -> Path:
         given = config.trainer.default_root_dir
+        if self.subcommand == "fit" and config.ckpt_path == "last":
+            given = given or begun_run(config_files(config))
         folder = Path(given).resolve() if given else self._default_folder(config)
         if self.subcommand != "fit":
             return folder.parent / unused(folder.parent, folder.name)

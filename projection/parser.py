@@ -11,6 +11,13 @@ from typing_extensions import override
 
 _LONGEST_LIST = 20
 
+# what older configurations say, and what it is called now
+_RENAMED = {
+    r"Option 'task' is not accepted": "data.task is called data.labels now",
+    r"projection\.models\b": "projection.models is called projection.nets now",
+    r"projection\.callbacks\b": "projection.callbacks is called projection.training now",
+}
+
 # what jsonargparse says of its own workings rather than of the user's mistake
 _NOISE = re.compile(
     r"Does not validate against any of the Union subtypes|Subtypes: |Errors:$|- Expected a <class 'NoneType'>"
@@ -52,7 +59,9 @@ def condensed(message: str) -> str:
     lines = [line for line in message.splitlines() if line.strip() and not _NOISE.search(line)]
     text = "\n".join(lines) or message
     text = re.sub(r"Type collections\.abc\.Callable\S* .*? expects a function or a callable class: ", "", text)
-    return re.sub(r"Expected a typing\.Literal\[(.*?)\]\.", r"Expected one of \1.", text)
+    text = re.sub(r"Expected a typing\.Literal\[(.*?)\]\.", r"Expected one of \1.", text)
+    renamed = [now for before, now in _RENAMED.items() if re.search(before, message)]
+    return "\n".join([text, *(f"{now}." for now in renamed)])
 
 
 def _shortened(listing: re.Match[str]) -> str:

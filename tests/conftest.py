@@ -118,7 +118,7 @@ def fitted(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fitted") / "runs" / "demo" / "1"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["projection"])
-        main(["fit", *tiny, "--data.task", "superdiagnostic", "--trainer.default_root_dir", str(folder)])
+        main(["fit", *tiny, "--data.labels", "superdiagnostic", "--trainer.default_root_dir", str(folder)])
     return folder
 
 

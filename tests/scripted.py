@@ -104,7 +104,7 @@ def scripted(data: Path, *options: str) -> list[str]:
     few = [word for part in ("train", "val", "test") for word in (f"--trainer.limit_{part}_batches", "4")]
     short = ["--trainer.max_epochs", "3", "--data.batch_size", "4", "--trainer.log_every_n_steps", "1", *few]
     quiet = ["--trainer.enable_progress_bar", "false", "--trainer.enable_model_summary", "false"]
-    model = ["--model", "tests.scripted.Scripted", "--data.path", str(data), "--data.task", "superdiagnostic"]
+    model = ["--model", "tests.scripted.Scripted", "--data.path", str(data), "--data.labels", "superdiagnostic"]
     return [*model, *short, *quiet, "--trainer.accelerator", "cpu", *options]
 
 

@@ -29,7 +29,7 @@ PARSING = (
         (["--config", "missing.yaml"], "File does not exist"),
         (["--config", "DEMO", "--data.pth", "x"], "Option 'pth' is not accepted"),
         (["--config", "DEMO", "--trainr.max_epochs", "1"], "unrecognized arguments: --trainr.max_epochs"),
-        (["--config", "DEMO", "--data.task", "everything"], "Expected one of 'all', 'diagnostic'"),
+        (["--config", "DEMO", "--data.labels", "everything"], "Expected one of 'all', 'diagnostic'"),
         (["--config", "DEMO", "--model.init_args.net", "projection.nets.NoNet"], "no attribute 'NoNet'"),
         (["--config", "DEMO", "--data.path", "none.h5"], "projection convert --source"),
         (["--config", "DEMO", "--ckpt_path", "none.ckpt"], "There is no checkpoint none.ckpt"),
@@ -109,7 +109,7 @@ def test_later_words_win_over_earlier_ones_and_those_over_the_defaults(tmp_path:
 
 
 def test_messages_keep_the_mistake_and_drop_the_parser_s_own_workings() -> None:
-    said = """Parser key "data.task":
+    said = """Parser key "data.labels":
   Does not validate against any of the Union subtypes
   Subtypes: [a, b]
   Errors:
@@ -118,7 +118,7 @@ def test_messages_keep_the_mistake_and_drop_the_parser_s_own_workings() -> None:
   Given value type: <class 'str'>
 """
     assert condensed(said).splitlines() == [
-        'Parser key "data.task":',
+        'Parser key "data.labels":',
         "    - Expected one of 'all', 'form'. Got value: x",
     ]
     assert condensed("Errors:") == "Errors:", "something is always said"

@@ -78,7 +78,7 @@ def test_a_checkpoint_of_another_network_or_task_is_refused(run: Run, fitted: Pa
     with pytest.raises(SystemExit, match=r"not one of the configured model(.|\n)*size mismatch"):
         run("test", *of(fitted), "--model.init_args.net.init_args.widths", "[4,6]")
     with pytest.raises(SystemExit, match=r"learned 5 classes .*, but the data has 12"):
-        run("test", *of(fitted), "--data.task", "rhythm")
+        run("test", *of(fitted), "--data.labels", "rhythm")
 
 
 def test_a_damaged_checkpoint_is_refused(run: Run, fitted: Path) -> None:

@@ -34,7 +34,7 @@ def _as_in_a_fresh_process() -> Iterator[None]:
 def fit(tiny: list[str]) -> list[str]:
     """Three epochs of four batches that go on where their folder ends."""
     short = ["--trainer.max_epochs", "3", "--trainer.limit_train_batches", "4", "--data.batch_size", "8"]
-    return ["fit", *tiny, *short, "--data.task", "superdiagnostic", "--ckpt_path", "last"]
+    return ["fit", *tiny, *short, "--data.labels", "superdiagnostic", "--ckpt_path", "last"]
 
 
 def into(folder: Path) -> list[str]:

@@ -38,10 +38,10 @@ def resolved(cell: Cell, arguments: Sequence[str]) -> dict[str, Any]:
 
 def _check_own(cell: Cell, settings: Mapping[str, Any]) -> None:
     config = yaml.safe_load((HOME / cell.configs[1]).read_text())
-    task = ((config.get("data") or {}).get("init_args") or {}).get("task")
+    task = ((config.get("data") or {}).get("init_args") or {}).get("labels")
     found = {
         "--seed_everything, by SEEDS": settings["seed_everything"] != cell.seed,
-        "--data.task, by TASKS": task not in (None, (settings["data"].get("init_args") or {}).get("task")),
+        "--data.labels, by TASKS": task not in (None, (settings["data"].get("init_args") or {}).get("labels")),
         "--trainer.default_root_dir, by RUNS_PATH and TABLE": settings["trainer"]["default_root_dir"] is not None,
         "--ckpt_path, so that interrupted cells go on": settings["ckpt_path"] is not None,
     }

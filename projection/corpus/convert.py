@@ -6,12 +6,14 @@ from typing import Literal
 
 import numpy as np
 
+from projection.corpus import SYNTHETIC
 from projection.corpus.record_writer import Failures, hash_records, write_records
 from projection.corpus.store import seal
 from projection.corpus.tables import Tables, read_tables
 from projection.errors import ProjectionError
 from projection.files import completed_or_removed
 
+TABLE = "ptbxl_database.csv"
 _COLUMNS = {100: "filename_lr", 500: "filename_hr"}
 
 
@@ -21,9 +23,9 @@ def convert(
     sampling_rate: int = 100,
     workers: int = 2,
     on_error: Literal["stop", "skip"] = "stop",
-    table: str = "ptbxl_database.csv",
+    table: str = TABLE,
     filename_column: str | None = None,
-    source_name: str = "PTB-XL",
+    source_name: str | None = None,
     source_version: str | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -42,7 +44,8 @@ def convert(
         table: Name of the table of records, in PTB-XL's form: at least the columns ecg_id, patient_id, strat_fold,
             scp_codes and one of file names.
         filename_column: The column with the records' paths; by default filename_lr at 100 Hz, filename_hr at 500 Hz.
-        source_name: Name of the data set, kept in the file.
+        source_name: Name of the data set, kept in the file; by default synthetic where `synthesize` made the folder,
+            PTB-XL where the table has PTB-XL's name, and the folder's name otherwise.
         source_version: Its version, kept in the file; by default taken from the folder's name, if that ends in one.
         overwrite: Replace an existing file.
 
@@ -58,7 +61,8 @@ def convert(
     column = filename_column or _COLUMNS.get(sampling_rate, "filename")
     _check_column(column, tables, source / table)
     version = source_version or _version_in(source)
-    about = {"source": source_name, "source_version": version, "table": table, "filename_column": column}
+    name = source_name or _name_of(source, table)
+    about = {"source": name, "source_version": version, "table": table, "filename_column": column}
     with completed_or_removed(output) as partial:
         target, failures = write_records(partial, source, tables, column, sampling_rate, workers)
         if failures and (on_error == "stop" or len(failures) == len(tables)):
@@ -71,7 +75,7 @@ def convert(
                 raise _damage(failures, len(tables))
         checksums = hash_records(target, len(tables), workers)
         seal(partial, checksums, skipped, {**about, "tables_sha256": tables.sha256()})
-    print(f"{output}: {len(tables):,} records of {source_name} (version {version}) at {sampling_rate} Hz.")
+    print(f"{output}: {len(tables):,} records of {name} (version {version}) at {sampling_rate} Hz.")
     if len(skipped["ecg_id"]):
         print(f"Left out {len(skipped['ecg_id']):,}: `python -m projection info {output}` says why.")
 
@@ -83,6 +87,12 @@ def _check_column(column: str, tables: Tables, path: Path) -> None:
             f"{path} has no column {column}, where the records' paths should be. Choose one with `--filename_column`: "
             f"{found}."
         )
+
+
+def _name_of(source: Path, table: str) -> str:
+    if (source / SYNTHETIC).exists():
+        return "synthetic"
+    return "PTB-XL" if table == TABLE else source.resolve().name
 
 
 def _version_in(source: Path) -> str:

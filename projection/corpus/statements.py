@@ -129,15 +129,15 @@ def _parse(line: str) -> Statement:
 STATEMENTS = tuple(_parse(line) for line in _TABLE.strip().splitlines())
 
 
-def label_of(statement: Statement, task: LabelSet) -> str:
-    """Name the class that a statement stands for in a task.
+def label_of(statement: Statement, label_set: LabelSet) -> str:
+    """Name the class that a statement stands for in a label set.
 
     Args:
         statement: The SCP statement.
-        task: The label set.
+        label_set: Which classes.
 
     Returns:
-        The class name, or an empty string where the statement plays no part in the task.
+        The class name, or an empty string where the statement plays no part in it.
     """
     named = {
         "all": statement.code,
@@ -147,17 +147,17 @@ def label_of(statement: Statement, task: LabelSet) -> str:
         "form": statement.code if statement.form else "",
         "rhythm": statement.code if statement.rhythm else "",
     }
-    return named[task]
+    return named[label_set]
 
 
-def class_names(task: LabelSet) -> tuple[str, ...]:
-    """List the classes of a task in their fixed, alphabetical order.
+def class_names(label_set: LabelSet) -> tuple[str, ...]:
+    """List the classes of a label set in their fixed, alphabetical order.
 
     Args:
-        task: The label set: all (71 classes), diagnostic (44), subdiagnostic (23), superdiagnostic (5),
+        label_set: One of all (71 classes), diagnostic (44), subdiagnostic (23), superdiagnostic (5),
             form (19) or rhythm (12).
 
     Returns:
-        The class names, which are the columns of the task's label matrix.
+        The class names, which are the columns of its label matrix.
     """
-    return tuple(sorted({label_of(statement, task) for statement in STATEMENTS} - {""}))
+    return tuple(sorted({label_of(statement, label_set) for statement in STATEMENTS} - {""}))

@@ -47,17 +47,17 @@ class Tables:
     def __len__(self) -> int:
         return len(self.indptr) - 1
 
-    def labels(self, task: LabelSet) -> NDArray[np.uint8]:
-        """Derive the label matrix of a task by the published protocol, likelihoods ignored.
+    def labels(self, label_set: LabelSet) -> NDArray[np.uint8]:
+        """Derive the label matrix of a label set by the published protocol, likelihoods ignored.
 
         Args:
-            task: The label set.
+            label_set: Which classes.
 
         Returns:
-            uint8 `(records, classes)`, columns in the order of `class_names(task)`.
+            uint8 `(records, classes)`, columns in the order of `class_names(label_set)`.
         """
-        classes = {name: column for column, name in enumerate(class_names(task))}
-        named = {statement.code: label_of(statement, task) for statement in STATEMENTS}
+        classes = {name: column for column, name in enumerate(class_names(label_set))}
+        named = {statement.code: label_of(statement, label_set) for statement in STATEMENTS}
         column = np.array([classes.get(named.get(code, ""), -1) for code in self.names], np.int64)
         columns = column[self.codes] if len(column) else np.zeros(0, np.int64)
         rows = np.repeat(np.arange(len(self)), np.diff(self.indptr))

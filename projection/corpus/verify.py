@@ -51,7 +51,7 @@ def info(path: Path) -> None:
         about.add_row(name, str(value))
     folds, sizes = np.unique(store.tables.records["strat_fold"], return_counts=True)
     about.add_row("records per fold", ", ".join(f"{fold}: {size:,}" for fold, size in zip(folds, sizes, strict=True)))
-    tasks = Table("task", "classes", "that occur", "records with a label", title="Labels")
+    tasks = Table("label set", "classes", "that occur", "records with a label", title="Labels")
     for task in LABEL_SETS:
         labels = store.tables.labels(task)
         present, labelled = labels.any(axis=0).sum(), labels.any(axis=1).sum()

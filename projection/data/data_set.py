@@ -46,16 +46,16 @@ class DataSet:
         """The files' names, for messages."""
         return ", ".join(str(store.path) for store in self.stores)
 
-    def labels(self, task: LabelSet) -> NDArray[np.uint8]:
-        """Derive the label matrix of a task.
+    def labels(self, label_set: LabelSet) -> NDArray[np.uint8]:
+        """Derive the label matrix of a label set.
 
         Args:
-            task: The label set.
+            label_set: Which classes.
 
         Returns:
             uint8 `(records, classes)`.
         """
-        return np.concatenate([store.tables.labels(task) for store in self.stores])
+        return np.concatenate([store.tables.labels(label_set) for store in self.stores])
 
 
 def open_data_set(paths: Sequence[Path]) -> DataSet:

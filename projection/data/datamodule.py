@@ -30,12 +30,12 @@ class PTBXLDataModule(ECGDataModule):
     """PTB-XL, or any data set in its form, from the HDF5 file that `python -m projection convert` writes.
 
     Batches are signals in mV, float32 `(batch, 12, T)`, and labels, float32 `(batch, classes)`; prediction batches
-    add the records' ids. Records without a label of the task are left out, except from prediction, which covers
+    add the records' ids. Records without a label of the set are left out, except from prediction, which covers
     every record of the test folds. By default folds 1 to 8 train, 9 validates and 10 tests, as its authors recommend.
 
     Args:
         path: The HDF5 file, or a list of files that make one set.
-        task: The label set: all (71 classes), diagnostic (44), subdiagnostic (23), superdiagnostic (5), form (19) or
+        labels: The label set: all (71 classes), diagnostic (44), subdiagnostic (23), superdiagnostic (5), form (19) or
             rhythm (12).
         train_folds: Folds to train on (1 to 10).
         val_folds: Folds to validate on.
@@ -53,7 +53,7 @@ class PTBXLDataModule(ECGDataModule):
     def __init__(
         self,
         path: Path | list[Path],
-        task: LabelSet = "all",
+        labels: LabelSet = "all",
         train_folds: Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 8),
         val_folds: Sequence[int] = (9,),
         test_folds: Sequence[int] = (10,),
@@ -64,7 +64,7 @@ class PTBXLDataModule(ECGDataModule):
     ) -> None:
         super().__init__()
         self.paths = [Path(one) for one in path] if isinstance(path, list) else [Path(path)]
-        self.task = task
+        self.label_set: LabelSet = labels
         self.folds: dict[Split, tuple[int, ...]] = {
             "train": tuple(train_folds),
             "val": tuple(val_folds),
@@ -74,7 +74,7 @@ class PTBXLDataModule(ECGDataModule):
         self.train_fraction = train_fraction
         self.transforms = transforms or []
         self.residency = residency
-        self.class_names = class_names(task)
+        self.class_names = class_names(labels)
         self.lead_names = LEADS
         self._train_loader: BatchLoader | None = None
         self._position: dict[str, int] | None = None
@@ -99,7 +99,7 @@ class PTBXLDataModule(ECGDataModule):
         self.sampling_rate = self.data_set.sampling_rate
         self._settle_residency()
         self.signals = open_signals(self.data_set.stores, disk=self.residency != "memory")
-        labels = self.data_set.labels(self.task)
+        labels = self.data_set.labels(self.label_set)
         labelled = np.asarray(labels.any(axis=1))
         self.train = self._select("train", labels, labelled)
         self.val = self._select("val", labels, labelled)
@@ -115,7 +115,10 @@ class PTBXLDataModule(ECGDataModule):
     @override
     def facts(self) -> dict[str, str]:
         files = [{"path": store.path.resolve(), **store.attributes} for store in self.data_set.stores]
-        return {name: ", ".join(str(file[name]) for file in files) for name in files[0]}
+        return {
+            "label_set": self.label_set,
+            **{name: ", ".join(str(file[name]) for file in files) for name in files[0]},
+        }
 
     @override
     def train_dataloader(self) -> BatchLoader:
@@ -202,7 +205,7 @@ class PTBXLDataModule(ECGDataModule):
         rows = np.flatnonzero(wanted & np.isin(self.data_set.folds, self.folds[split]))
         if not len(rows):
             raise ProjectionError(
-                f"{self.data_set.name} has no records with a label of task {self.task} in data.{split}_folds "
+                f"{self.data_set.name} has no records with a label of the set {self.label_set} in data.{split}_folds "
                 f"{list(self.folds[split])}; it has records in folds {np.unique(self.data_set.folds).tolist()}."
             )
         if split == "train" and self.train_fraction < 1:

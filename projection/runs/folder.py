@@ -92,6 +92,16 @@ def evaluated_run(checkpoint: str | None) -> Path | None:
     return folder.parent if folder.name == "checkpoints" else None
 
 
+def begun_run(configs: Sequence[Path]) -> Path | None:
+    """Find the run whose configuration is given, if it has a state to go on from.
+
+    Args:
+        configs: The configuration files, in order.
+    """
+    folder = configs[0].resolve().parent if configs else Path()
+    return folder if configs and (folder / "checkpoints" / "last.ckpt").is_file() else None
+
+
 def evaluated_checkpoint(checkpoint: str | None, configs: Sequence[Path]) -> str | None:
     """Resolve `best` and `last` to the checkpoints of the run whose configuration is given.
 

@@ -41,10 +41,10 @@ class Run:
         return data.get("init_args") or {}
 
     def label_set(self) -> tuple[str, ...]:
-        """Name the classes of the run's task; none where the data module is not this project's."""
+        """Name the classes of the run's label set; none where the data module is not this project's."""
         data = self.config.get("data") or {}
         known = str(data.get("class_path")).endswith("PTBXLDataModule")
-        return class_names(self.data_arguments().get("task", "all")) if known else ()
+        return class_names(self.data_arguments().get("labels", "all")) if known else ()
 
 
 def read_run(folder: Path) -> Run:
@@ -117,7 +117,7 @@ def open_data(run: Run) -> DataSet:
     """
     given = run.data_arguments().get("path")
     facts = run.provenance.get("data") or {}
-    if given is None or "signals_sha256" not in facts or not {"task", "train_folds"} <= run.data_arguments().keys():
+    if given is None or "signals_sha256" not in facts or not {"labels", "train_folds"} <= run.data_arguments().keys():
         raise ProjectionError(f"{run.folder} does not name data in this project's format.")
     named = [Path(path) for path in (given if isinstance(given, list) else [given])]
     recorded = [Path(path) for path in str(facts["path"]).split(", ")]
@@ -143,7 +143,7 @@ def check_run_for_leaks(run: Run, data: DataSet) -> None:
         ProjectionError: If it was.
     """
     given = run.data_arguments()
-    labelled = data.labels(given["task"]).any(axis=1)
+    labelled = data.labels(given["labels"]).any(axis=1)
     splits = {
         "training": np.flatnonzero(labelled & np.isin(data.folds, given["train_folds"])),
         "validation": positions(data, run.validation.ids.numpy()),

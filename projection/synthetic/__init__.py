@@ -10,6 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
+from projection.corpus import SYNTHETIC
 from projection.errors import ProjectionError
 from projection.synthetic.cases import Record, draw_patients, draw_record
 from projection.synthetic.corpus import record_name, write_record, write_tables
@@ -20,7 +21,6 @@ __all__ = ["synthesize"]
 _RATES = (100, 500)
 _CHUNK = 50
 _FEWEST, _MOST = 10, 99_999
-_MARK = "SYNTHETIC.txt"
 _MARK_TEXT = """Synthetic electrocardiograms in the layout of PTB-XL, made by `python -m projection synthesize`.
 No patient is behind them: not for clinical use, and no substitute for PTB-XL in published results.
 records: {records}, seed: {seed}
@@ -47,7 +47,7 @@ def _check(output: Path, records: int, seed: int, rates: Sequence[int], workers:
 
 def _check_replaceable(output: Path, overwrite: bool) -> None:
     """Let only a synthetic corpus be overwritten, never downloaded or foreign data."""
-    synthetic = (output / _MARK).exists()
+    synthetic = (output / SYNTHETIC).exists()
     if not synthetic:
         first = min(entry.name for entry in output.iterdir())
         raise ProjectionError(
@@ -136,7 +136,7 @@ def synthesize(
         for folder in {(draft / record_name(record.number, rate)).parent for record in plan for rate in rates}:
             folder.mkdir(parents=True)
         write_tables(draft, plan)
-        (draft / _MARK).write_text(_MARK_TEXT.format(records=records, seed=seed), encoding="utf-8")
+        (draft / SYNTHETIC).write_text(_MARK_TEXT.format(records=records, seed=seed), encoding="utf-8")
         with Progress() as progress:
             task = progress.add_task("Synthesizing", total=records)
             for done in _written(draft, plan, rates, workers):

@@ -139,7 +139,7 @@ class ClassificationTask(LightningModule):
 
     @override
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        return torch.sigmoid(self._judge(batch, self.val_metrics, self.val_loss))
+        return _probabilities(self._judge(batch, self.val_metrics, self.val_loss))
 
     @override
     def on_validation_epoch_end(self) -> None:
@@ -147,7 +147,7 @@ class ClassificationTask(LightningModule):
 
     @override
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        return torch.sigmoid(self._judge(batch, self.test_metrics, self.test_loss))
+        return _probabilities(self._judge(batch, self.test_metrics, self.test_loss))
 
     @override
     def on_test_epoch_end(self) -> None:
@@ -155,7 +155,7 @@ class ClassificationTask(LightningModule):
 
     @override
     def predict_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        return torch.sigmoid(self(batch[0]))
+        return _probabilities(self(batch[0]))
 
     @override
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -254,3 +254,8 @@ class ClassificationTask(LightningModule):
 
     def _samples(self, seconds: float) -> int:
         return max(1, round(seconds * self._rate()))
+
+
+def _probabilities(logits: Tensor) -> Tensor:
+    # in double precision, where logits that differ stay apart: in single precision many would be 1
+    return torch.sigmoid(logits if logits.device.type == "mps" else logits.double())

@@ -6,7 +6,7 @@ from typing_extensions import override
 
 
 class MetricLines(Callback):
-    """Print what was logged, a line an epoch and one for the test: for logs of clusters and clouds.
+    """Print what was logged, a line an epoch and one for the test; a run without a terminal has it by itself.
 
     A line is `epoch=3 step=64 train/loss=0.2345 val/auroc=0.9123`, with six significant digits, in the order of names.
     """

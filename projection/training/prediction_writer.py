@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 from typing_extensions import override
@@ -15,13 +16,19 @@ from projection.data.batches import BatchLoader, Positions
 from projection.data.ecg import ECGDataModule
 from projection.files import completed_or_removed
 
+Part = tuple[Tensor, Tensor, Tensor]
+"""Of a batch: where its records belong, `(batch,)`, their probabilities and their labels, `(batch, classes)`."""
+
+_HALF = (torch.float16, torch.bfloat16)
+
 
 class PredictionWriter(Callback):
     """Write the probabilities of validation, test and prediction passes to `predictions/val`, `test` and `predict`.
 
     The validations within a training leave no table; the one of its best checkpoint does. Columns are ecg_id, then one
-    per class; validation and test add the labels as `label_<class>`. Steps that return no tensor `(batch, classes)`,
-    and data of other modules than PTBXLDataModule, leave no table.
+    per class; validation and test add the labels as `label_<class>`. Any model has tables whose steps return
+    probabilities `(batch, classes)`, the shape of its labels. Records of data modules other than PTBXLDataModule are
+    numbered from 0 in the order of their loader, unless prediction batches name them, as `(x, y, ids)`.
 
     Args:
         format: csv or parquet.
@@ -30,94 +37,98 @@ class PredictionWriter(Callback):
     def __init__(self, format: Literal["csv", "parquet"] = "csv") -> None:
         self.format = format
         self.path: Path | None = None
+        self._wanted = False
+        self._seen = 0
         self._batches: list[Positions] = []
-        self._rows: list[Tensor] = []
-        self._probabilities: list[Tensor] = []
+        self._parts: list[Part] = []
 
     @override
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.state.fn == TrainerFn.VALIDATING:
-            self._batches = _batches_of(trainer, trainer.val_dataloaders)
+        self._begin(trainer, trainer.val_dataloaders, trainer.state.fn == TrainerFn.VALIDATING)
 
     @override
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._batches = _batches_of(trainer, trainer.test_dataloaders)
+        self._begin(trainer, trainer.test_dataloaders)
 
     @override
     def on_predict_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._batches = _batches_of(trainer, trainer.predict_dataloaders)
+        self._begin(trainer, trainer.predict_dataloaders)
 
     @override
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
-        self._keep(trainer, outputs, batch_idx)
+        self._keep(outputs, batch, batch_idx)
 
     @override
     def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
-        self._keep(trainer, outputs, batch_idx)
+        self._keep(outputs, batch, batch_idx)
 
     @override
     def on_predict_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
     ) -> None:
-        self._keep(trainer, outputs, batch_idx)
+        self._keep(outputs, batch, batch_idx)
 
     @override
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._write(trainer, trainer.val_dataloaders, "val", with_labels=True)
+        self._write(trainer, trainer.val_dataloaders, "val")
 
     @override
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._write(trainer, trainer.test_dataloaders, "test", with_labels=True)
+        self._write(trainer, trainer.test_dataloaders, "test")
 
     @override
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._write(trainer, trainer.predict_dataloaders, "predict", with_labels=False)
+        self._write(trainer, trainer.predict_dataloaders, "predict")
 
-    def _keep(self, trainer: Trainer, outputs: Any, batch_idx: int) -> None:
-        if not self._batches:
-            return
-        rows = torch.from_numpy(self._batches[batch_idx])
-        if isinstance(outputs, Tensor) and outputs.shape == (len(rows), len(_class_names(trainer))):
-            self._rows.append(rows.to(outputs.device))
-            self._probabilities.append(outputs.float())
+    def _begin(self, trainer: Trainer, loader: Any, wanted: bool = True) -> None:
+        self._parts, self._seen = [], 0
+        self._batches = loader.batch_sampler.batches() if isinstance(loader, BatchLoader) else []
+        # a foreign loader's records are dealt out by a sampler that repeats some
+        known = isinstance(loader, BatchLoader) or trainer.world_size == 1
+        self._wanted = wanted and known and not trainer.fast_dev_run  # type: ignore[attr-defined]
+        if wanted and not known:
+            rank_zero_warn("No predictions are written: several processes share the records of a foreign loader.")
 
-    def _write(self, trainer: Trainer, loader: Any, name: str, with_labels: bool) -> None:
-        if not self._rows:
+    def _keep(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if not self._wanted or not isinstance(outputs, Tensor) or not isinstance(batch, list | tuple) or len(batch) < 2:
             return
-        rows, probabilities = _from_all_ranks(self._rows).cpu(), _from_all_ranks(self._probabilities).cpu()
-        self._batches, self._rows, self._probabilities = [], [], []
-        if trainer.is_global_zero:
-            order = rows.argsort()
-            columns = _class_names(trainer)
-            table = pd.DataFrame(probabilities[order].numpy(), columns=columns)
-            table.insert(0, "ecg_id", loader.records.ids[rows[order]].numpy())
-            if with_labels:
-                labels = loader.records.labels[rows[order]].to(torch.int8).numpy()
-                table = table.join(pd.DataFrame(labels, columns=[f"label_{column}" for column in columns]))
-            self.path = Path(trainer.default_root_dir) / "predictions" / f"{name}.{self.format}"
-            _save(table, self.path)
+        labels = batch[1]
+        if not isinstance(labels, Tensor) or outputs.ndim != 2 or outputs.shape != labels.shape:
+            return
+        if self._batches:
+            places = torch.from_numpy(self._batches[batch_idx]).to(outputs.device)
+        elif len(batch) > 2:
+            places = torch.as_tensor(batch[2], device=outputs.device)
+        else:
+            places = torch.arange(self._seen, self._seen + len(outputs), device=outputs.device)
+        self._seen += len(outputs)
+        self._parts.append((places, outputs.float() if outputs.dtype in _HALF else outputs, labels))
+
+    def _write(self, trainer: Trainer, loader: Any, name: str) -> None:
+        if not self._parts:
+            return
+        places, probabilities, labels = (_from_all_ranks(list(part)).cpu() for part in zip(*self._parts, strict=True))
+        self._parts = []
+        if not trainer.is_global_zero:
+            return
+        order = places.argsort()
+        ids = loader.records.ids[places[order]] if isinstance(loader, BatchLoader) else places[order]
+        columns = _class_names(trainer, probabilities.shape[1])
+        table = pd.DataFrame(probabilities[order].numpy(), columns=columns)
+        table.insert(0, "ecg_id", ids.numpy())
+        if name != "predict":
+            true = labels[order].to(torch.int8).numpy()
+            table = table.join(pd.DataFrame(true, columns=[f"label_{column}" for column in columns]))
+        self.path = Path(trainer.default_root_dir) / "predictions" / f"{name}.{self.format}"
+        with completed_or_removed(self.path) as partial:
+            if self.format == "csv":
+                table.to_csv(partial, index=False)
+            else:
+                table.to_parquet(partial, index=False)
 
 
 def _from_all_ranks(parts: list[Tensor]) -> Tensor:
@@ -125,20 +136,7 @@ def _from_all_ranks(parts: list[Tensor]) -> Tensor:
     return torch.cat(gather_all_tensors(joined)) if torch.distributed.is_initialized() else joined
 
 
-def _batches_of(trainer: Trainer, loader: Any) -> list[Positions]:
-    """List the batches of a loader whose records are known; a dry run and a user's own loaders have none."""
-    known = isinstance(loader, BatchLoader) and not trainer.fast_dev_run  # type: ignore[attr-defined]
-    return loader.batch_sampler.batches() if known else []
-
-
-def _class_names(trainer: Trainer) -> tuple[str, ...]:
+def _class_names(trainer: Trainer, count: int) -> list[str]:
     data = trainer.datamodule  # type: ignore[attr-defined]
-    return data.class_names if isinstance(data, ECGDataModule) else ()
-
-
-def _save(table: pd.DataFrame, path: Path) -> None:
-    with completed_or_removed(path) as partial:
-        if path.suffix == ".csv":
-            table.to_csv(partial, index=False)
-        else:
-            table.to_parquet(partial, index=False)
+    named = list(data.class_names) if isinstance(data, ECGDataModule) else []
+    return named if len(named) == count else [f"class_{number}" for number in range(count)]

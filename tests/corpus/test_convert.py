@@ -79,11 +79,25 @@ def test_the_schema(corpus_file: Path) -> None:
         assert attributes == {
             "schema_version": 1,
             "created_by": f"projection {__version__}",
-            "source": "PTB-XL",
+            "source": "synthetic",
             "source_version": "unknown",
             "table": "ptbxl_database.csv",
             "filename_column": "filename_lr",
         }
+
+
+@pytest.mark.parametrize(
+    ("folder", "arguments", "name"),
+    [("any", {}, "PTB-XL"), ("chapman", {"table": "mine.csv"}, "chapman"), ("any", {"source_name": "own"}, "own")],
+)
+def test_a_data_set_has_its_own_name_and_not_every_one_is_ptbxl(
+    corpus: Path, tmp_path: Path, folder: str, arguments: dict[str, Any], name: str
+) -> None:
+    source = Path(shutil.copytree(corpus, tmp_path / folder))
+    (source / "SYNTHETIC.txt").unlink()
+    shutil.copy(source / "ptbxl_database.csv", source / "mine.csv")
+    convert(source, tmp_path / "file.h5", workers=1, **arguments)
+    assert open_store(tmp_path / "file.h5").attributes["source"] == name
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ def test_info_tells_the_numbers_of_the_file(
     assert told["patients"] == [str(len(set(raw.patients)))]
     assert told["signals"] == ["12 leads", "10 s at 100 Hz"]
     assert told["layout"] == ["contiguous"]
-    assert told["source"] == ["PTB-XL"]
+    assert told["source"] == ["synthetic"]
     assert told["records per fold"] == [f"{fold}: {(raw.folds == fold).sum()}" for fold in range(1, 11)]
     assert told["task"] == ["classes", "that occur", "records with a label"]
     for task in LABEL_SETS:

@@ -62,7 +62,7 @@ def test_lightning_gives_each_epoch_in_its_order_and_predicts_every_record(
     corpus_file: Path, raw: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PL_GLOBAL_SEED", "21")
-    seen = trained(PTBXLDataModule(corpus_file, task="superdiagnostic", batch_size=40), tmp_path).seen
+    seen = trained(PTBXLDataModule(corpus_file, labels="superdiagnostic", batch_size=40), tmp_path).seen
     train, val, test = (raw.rows("superdiagnostic", *folds) for folds in (range(1, 9), [9], [10]))
     steps = len(train) // 40
     assert len(seen["train"]) == 2 * steps

@@ -44,9 +44,9 @@ def test_a_patient_may_have_many_records_in_one_split(corpus_file: Path, raw: Ra
 def test_records_that_the_task_leaves_out_are_in_no_split(corpus_file: Path, raw: Raw, tmp_path: Path) -> None:
     formless = np.setdiff1d(np.flatnonzero(raw.folds == 9), raw.rows("form", 9))[0]
     path = with_patient_of(corpus_file, tmp_path / "file.h5", formless, raw.rows("form", 1)[0])
-    PTBXLDataModule(path, task="form").setup("fit")
+    PTBXLDataModule(path, labels="form").setup("fit")
     with pytest.raises(ProjectionError, match="in both training and validation"):
-        PTBXLDataModule(path, task="all").setup("fit")
+        PTBXLDataModule(path, labels="all").setup("fit")
 
 
 def test_a_patient_in_two_files_is_found(corpus_file: Path, tmp_path: Path) -> None:

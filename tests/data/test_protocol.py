@@ -68,7 +68,7 @@ def test_every_rank_is_given_its_records_of_every_split(
     train, val, test = (raw.rows(task, *folds) for folds in (range(1, 9), [9], [10]))
     everything = np.flatnonzero(raw.folds == 10)
     for rank in range(world):
-        data = prepared(corpus_file, rank, world, task=task, batch_size=4, residency=residency)
+        data = prepared(corpus_file, rank, world, labels=task, batch_size=4, residency=residency)
         whole = len(train) // (4 * world)
         for epoch in (0, 2):
             loader = data.train_dataloader()
@@ -87,7 +87,7 @@ def test_every_rank_is_given_its_records_of_every_split(
 
 @pytest.mark.parametrize("task", LABEL_SETS)
 def test_labels_are_those_of_the_statements(corpus_file: Path, raw: Raw, task: LabelSet) -> None:
-    data = prepared(corpus_file, task=task)
+    data = prepared(corpus_file, labels=task)
     splits = {"train": range(1, 9), "val": [9], "test": [10]}
     for name, folds in splits.items():
         split, rows = getattr(data, name), raw.rows(task, *folds)
@@ -98,7 +98,7 @@ def test_labels_are_those_of_the_statements(corpus_file: Path, raw: Raw, task: L
 
 
 def test_other_folds_can_be_chosen(corpus_file: Path, raw: Raw) -> None:
-    data = prepared(corpus_file, train_folds=[2, 10], val_folds=[5, 6], test_folds=[1], task="all")
+    data = prepared(corpus_file, train_folds=[2, 10], val_folds=[5, 6], test_folds=[1], labels="all")
     found = [split.ids.tolist() for split in (data.train, data.val, data.test, data.predict)]
     assert found == [raw.ids[np.isin(raw.folds, folds)].tolist() for folds in ([2, 10], [5, 6], [1], [1])]
 

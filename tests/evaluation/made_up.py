@@ -44,7 +44,7 @@ def made_up_run(
     for split, chosen in (("val", validation), ("test", test)):
         known = torch.from_numpy(generator.permutation(ids[np.isin(folds, chosen)]))
         write(folder, split, replace(made_up(1.0, len(known)), ids=known))
-    configure(folder, path=str(file), task="superdiagnostic", train_folds=list(train))
+    configure(folder, path=str(file), labels="superdiagnostic", train_folds=list(train))
     facts = {"path": str(file), "signals_sha256": signals, "source": "demo"}
     (folder / "provenance.json").write_text(json.dumps({"data": facts}))
     return folder

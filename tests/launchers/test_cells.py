@@ -203,7 +203,7 @@ def test_data_that_are_missing_are_made_and_those_of_the_command_line_must_be_th
     executable(tmp_path / "bin" / "make", f'#!/bin/sh\necho "$2" >>"{tmp_path}/made"\n[ "$2" != data/bad.h5 ]\n')
     (tmp_path / "there.h5").touch()
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    training.make_data(["data/no_such.h5", "data/no_such.h5", str(tmp_path / "there.h5")], ["--data.task", "all"])
+    training.make_data(["data/no_such.h5", "data/no_such.h5", str(tmp_path / "there.h5")], ["--data.labels", "all"])
     assert (tmp_path / "made").read_text().split() == ["data/no_such.h5"]
     with pytest.raises(TableError, match=r"data/bad\.h5 could not be made"):
         training.make_data(["data/bad.h5"], [])

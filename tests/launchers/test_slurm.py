@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 def test_a_job_trains_to_completion(user: User, cluster: Cluster) -> None:
     (user.home / "uncommitted.py").write_text("mine = 1\n")
-    job = user.submit("EXP=demo", "STAGE=1", "ARGS=--data.task 'superdiagnostic' --trainer.max_epochs 2")
+    job = user.submit("EXP=demo", "STAGE=1", "ARGS=--data.labels 'superdiagnostic' --trainer.max_epochs 2")
     assert cluster.wait(job, *DONE) == "COMPLETED", user.log(job, "err")
     folder = runs(user) / "demo" / job
     assert 0 < results(folder)["test/auroc"] <= 1

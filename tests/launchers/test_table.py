@@ -124,7 +124,7 @@ def make_here(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], **va
         ("LAUNCHER=sge", "LAUNCHER is local or slurm; found: sge"),
         ("TABLE=../other", "TABLE is a name of letters, digits, - and _, .*; found: "),
         ("ARGS=--seed_everything 3", "ARGS set what a table sets itself: --seed_everything, by SEEDS"),
-        ("ARGS=--data.task form", "--data.task, by TASKS"),
+        ("ARGS=--data.labels form", "--data.labels, by TASKS"),
         ("ARGS=--trainer.default_root_dir x", "by RUNS_PATH and TABLE"),
         ("ARGS=--ckpt_path x.ckpt", "--ckpt_path, so that interrupted cells go on"),
         ("ARGS=--data.path /nowhere.h5", "there is no data file /nowhere.h5, which ARGS name"),

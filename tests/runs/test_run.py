@@ -223,5 +223,5 @@ def test_records_that_the_run_s_task_leaves_out_are_not_in_its_training(tmp_path
     run = made_up_run(tmp_path / "run", changed(corpus_file, tmp_path / "leaky.h5", share))
     with pytest.raises(ProjectionError, match="both training and test"):
         check_run_for_leaks(read_run(run), open_data(read_run(run)))
-    configure(run, task="form")
+    configure(run, labels="form")
     check_run_for_leaks(read_run(run), open_data(read_run(run)))

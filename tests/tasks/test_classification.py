@@ -27,7 +27,7 @@ def records(corpus: Path) -> Records:
 
 
 def data_of(corpus_file: Path, **options: Any) -> PTBXLDataModule:
-    return PTBXLDataModule(corpus_file, task="superdiagnostic", batch_size=BATCH, **options)
+    return PTBXLDataModule(corpus_file, labels="superdiagnostic", batch_size=BATCH, **options)
 
 
 def trainer_with(*callbacks: Witness, **options: Any) -> Trainer:

@@ -38,7 +38,7 @@ def test_a_run_begins_with_another_task_s_weights(
         "0",
     ]
     caplog.set_level("INFO")
-    options = [*tiny, "--data.task", "rhythm", "--model.init_args.init_from", str(best), *frozen]
+    options = [*tiny, "--data.labels", "rhythm", "--model.init_args.init_from", str(best), *frozen]
     second = run("fit", *options, "--trainer.max_epochs", "1", "--model.init_args.schedule", "null")
     assert "Of another shape: head" in caplog.text
     states = [weights(path) for path in (best, second / "checkpoints" / "last.ckpt")]

@@ -34,7 +34,7 @@ def tiny_net(leads: int, classes: int) -> nn.Module:
 
 
 def data_of(path: Path, **options: Any) -> PTBXLDataModule:
-    return PTBXLDataModule(path, task="superdiagnostic", batch_size=16, **options)
+    return PTBXLDataModule(path, labels="superdiagnostic", batch_size=16, **options)
 
 
 def task_with(net: Any = tiny_net, **options: Any) -> ClassificationTask:

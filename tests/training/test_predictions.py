@@ -38,7 +38,7 @@ def expected(fitted: Path, corpus_file: Path, ids: Iterable[int]) -> np.ndarray:
 
 def labels_by_id(corpus_file: Path, fold: int) -> dict[int, list[int]]:
     """List the labelled records of a fold."""
-    data = PTBXLDataModule(corpus_file, task="superdiagnostic")
+    data = PTBXLDataModule(corpus_file, labels="superdiagnostic")
     data.setup("test")
     labels = data.data_set.labels("superdiagnostic")
     known = np.flatnonzero((data.data_set.folds == fold) & labels.any(axis=1))

@@ -53,7 +53,7 @@ def trained(corpus_file: Path, transforms: list[Transform], rank: int = 0, **opt
     strategy.global_rank, strategy.world_size = rank, rank + 1
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = Trainer(max_epochs=2, accelerator="cpu", strategy=strategy, enable_model_summary=False, **quiet)
-    data = PTBXLDataModule(corpus_file, task="superdiagnostic", transforms=transforms, **options.pop("data", {}))
+    data = PTBXLDataModule(corpus_file, labels="superdiagnostic", transforms=transforms, **options.pop("data", {}))
     task = ClassificationTask(CLASSES, LEADS, net=ReadOut, **options)
     trainer.fit(task, datamodule=data)
     return task

@@ -115,7 +115,7 @@ def failure(prefix: Path) -> str:
 
 
 def test_the_command_says_what_the_platform_laid(prefix: Path, upload: Upload) -> None:
-    lay(prefix, "hyperparameters", {"trainer.max_epochs": "3", "config": '["mine", "demo"]', "data.task": '"form"'})
+    lay(prefix, "hyperparameters", {"trainer.max_epochs": "3", "config": '["mine", "demo"]', "data.labels": '"form"'})
     upload()
     (prefix / "output").mkdir()
     (prefix / "output" / "failure").write_text("of an earlier start")
@@ -127,7 +127,7 @@ def test_the_command_says_what_the_platform_laid(prefix: Path, upload: Upload) -
     found = said(prefix)
     assert found["words"] == [
         *("fit", "--config", f"{prefix}/input/data/config/mine.yaml", "--config", f"{prefix}/code/configs/demo.yaml"),
-        *("--data.task=form", "--trainer.max_epochs=3", f"--data.path={prefix}/input/data/data/one.h5"),
+        *("--data.labels=form", "--trainer.max_epochs=3", f"--data.path={prefix}/input/data/data/one.h5"),
         *("--trainer.callbacks+", "projection.training.MetricLines", "--trainer.enable_progress_bar", "false"),
         *("--trainer.num_nodes", "1", "--trainer.devices", "1", "--trainer.default_root_dir", f"{prefix}/checkpoints"),
         *("--ckpt_path", "last"),

@@ -135,7 +135,7 @@ def test_stacked_experiments_are_resolved_together(few_records: Path) -> None:
     found = read_experiment("benchmark/rhythm+nets/s4", ["--data.path", str(few_records)])
     resolved = yaml.safe_load(found.config)
     assert found.name == "benchmark/rhythm"
-    assert resolved["data"]["init_args"]["task"] == "rhythm"
+    assert resolved["data"]["init_args"]["labels"] == "rhythm"
     assert resolved["model"]["init_args"]["net"]["class_path"] == "projection.nets.S4"
     assert resolved["model"]["init_args"]["schedule"] is None
     assert found.hyperparameters == {"config": "benchmark/rhythm"}  # a local file's name would say nothing there

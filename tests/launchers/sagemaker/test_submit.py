@@ -36,7 +36,7 @@ def test_a_job_is_submitted_as_it_was_shown(user: User, cloud: Cloud, few_record
     # through make and the shell, with keys that nobody may see
     words = ["sagemaker", "EXP=demo", "JOB_NAME=demo-1", "SPOT=1", "TAGS=project=ecg", "TIME=2:00:00"]
     preset = "--config configs/presets/wandb.yaml"
-    words += [f"ARGS={preset} --trainer.max_epochs 3 --data.task 'superdiagnostic'"]
+    words += [f"ARGS={preset} --trainer.max_epochs 3 --data.labels 'superdiagnostic'"]
     shown = user.make(*words, "DRY_RUN=1")
     assert shown.returncode == 0, shown.stderr
     assert not cloud.requests
@@ -47,7 +47,7 @@ def test_a_job_is_submitted_as_it_was_shown(user: User, cloud: Cloud, few_record
         done = user.make(*words)
     assert done.returncode == 0, done.stderr
     assert cloud.asked("CreateTrainingJob") == [request]
-    assert request["HyperParameters"] == {"config": "demo", "data.task": "superdiagnostic", "trainer.max_epochs": "3"}
+    assert request["HyperParameters"] == {"config": "demo", "data.labels": "superdiagnostic", "trainer.max_epochs": "3"}
     assert set(request["Environment"]) == {"PROJECTION_GIT_COMMIT", "PROJECTION_RUN_ID"}
     places = sources(request)
     assert stored(f"{places['data']}demo_100hz.h5") == few_records.read_bytes()

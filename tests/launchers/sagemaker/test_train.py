@@ -178,7 +178,7 @@ def test_a_failure_is_told_in_its_first_line(
 
 
 def test_a_configuration_of_the_image_is_found_by_its_name(tmp_path: Path, tiny_experiment: Experiment) -> None:
-    quick = {"trainer.max_epochs": "1", "data.task": "superdiagnostic", "trainer.limit_train_batches": "1"}
+    quick = {"trainer.max_epochs": "1", "data.labels": "superdiagnostic", "trainer.limit_train_batches": "1"}
     lay(tmp_path, replace(tiny_experiment, hyperparameters={"config": "demo", **quick}))
     for channel in ("config", "code"):
         for path in (tmp_path / "input" / "data" / channel).iterdir():
@@ -189,7 +189,7 @@ def test_a_configuration_of_the_image_is_found_by_its_name(tmp_path: Path, tiny_
 
 
 def test_a_rehearsal_is_one_command(tmp_path: Path, few_records: Path) -> None:
-    words = ["--data.path", str(few_records), "--trainer.max_epochs", "1", "--data.task", "superdiagnostic"]
+    words = ["--data.path", str(few_records), "--trainer.max_epochs", "1", "--data.labels", "superdiagnostic"]
     environment = {**os.environ, "EXP": "demo", "SAGEMAKER_PREFIX": str(tmp_path / "ml"), "VENV": sys.prefix}
     command = [ROOT / "launchers" / "sagemaker" / "rehearse.sh", *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
