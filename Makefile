@@ -68,8 +68,8 @@ check: lint ## Run most of them in two minutes: no engines, no long trainings
 BY_FILE := -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check projection launchers tests
+	$(BIN)/ruff format --check projection launchers tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

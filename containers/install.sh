@@ -27,7 +27,7 @@ install_dependencies() {
     python3 -m venv /opt/venv
     list_requirements
     /opt/venv/bin/pip install --no-cache-dir --constraint "$source/constraints.txt" --requirement /tmp/requirements.txt \
-        'setuptools>=77' ${TORCH_VARIANT:+--extra-index-url "https://download.pytorch.org/whl/$TORCH_VARIANT"}
+        'hatchling>=1.27' ${TORCH_VARIANT:+--extra-index-url "https://download.pytorch.org/whl/$TORCH_VARIANT"}
     rm /tmp/requirements.txt
 }
 
@@ -37,15 +37,15 @@ install_additions() {
     torch=$(python3 -c 'import torch; print(torch.__version__)')
     list_requirements
     { sed '/^torch==/d' "$source/constraints.txt" && echo "torch===$torch"; } >/tmp/constraints.txt
-    python3 -m pip install --no-cache-dir --constraint /tmp/constraints.txt --requirement /tmp/requirements.txt 'setuptools>=77'
+    python3 -m pip install --no-cache-dir --constraint /tmp/constraints.txt --requirement /tmp/requirements.txt 'hatchling>=1.27'
     rm /tmp/requirements.txt /tmp/constraints.txt
     [[ $(python3 -c 'import torch; print(torch.__version__)') == "$torch" ]]
 }
 
-# Editable, because the shared defaults lie beside the package. Code bound to /workspace is found before it.
+# Code bound to /workspace is found before it.
 install_project() {
     local python=${PYTHON:-/opt/venv/bin/python}
-    "$python" -m pip install --no-cache-dir --no-deps --no-build-isolation --editable /opt/projection
+    "$python" -m pip install --no-cache-dir --no-deps --no-build-isolation /opt/projection
     mkdir -p /workspace
     chmod 1777 /workspace
     cd /opt/projection

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import takewhile
+from pathlib import Path
 
 from projection import __version__
 from projection.errors import ProjectionError
@@ -36,6 +37,8 @@ def main(args: Sequence[str] | None = None) -> None:
         args: The command line without the program's name; None takes the process's own.
     """
     given = list(sys.argv[1:] if args is None else args)
+    if str(Path.cwd()) not in sys.path and "" not in sys.path:
+        sys.path.insert(0, "")  # so that `projection` finds a user's modules as `python -m projection` does
     command = _parser().parse_args(given[:1]).command
     try:
         if command in _TRAINER:

@@ -24,6 +24,7 @@ from typing_extensions import override
 from projection import nets, tasks, transforms  # noqa: F401 - so that their classes are known by short names
 from projection.data.datamodule import PTBXLDataModule  # noqa: F401 - likewise
 from projection.errors import ProjectionError
+from projection.experiment import BASE_CONFIG, find_configs
 from projection.parser import Parser
 from projection.runs.folder import (
     begun_run,
@@ -47,8 +48,13 @@ from projection.training import (
 )
 from projection.training.checkpoint import bring_to_every_node
 
-BASE_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "base.yaml"
 COMMANDS = ("fit", "validate", "test", "predict")
+# said first, so that the arguments of another data module are its own: a default's would be handed on where names agree
+_DATA = ("--data", "projection.data.datamodule.PTBXLDataModule")
+_HELP = (
+    "Options of the data: --data.help; of a task: --model.help ClassificationTask; "
+    "of a net: --model ClassificationTask --model.net.help XResNet1d"
+)
 _USAGE = "[--config FILE.yaml ...] [--data.path FILE.h5] [--trainer.max_epochs N] [--KEY VALUE ...]"
 
 _C = TypeVar("_C", bound=Callback)
@@ -279,14 +285,7 @@ def run_trainer(args: list[str] | None) -> None:
 
     Args:
         args: The command line, beginning with the command; None takes the process's own.
-
-    Raises:
-        ProjectionError: If the shared defaults are not where they should be.
     """
-    if not BASE_CONFIG.is_file():
-        raise ProjectionError(
-            f"{BASE_CONFIG} is missing: projection runs from its source tree. Clone it and `pip install -e .` there."
-        )
     # PyTorch deprecates what this Lightning calls in every step; nothing a user could change
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     # `--ckpt_path last` in a new folder is how launchers start every run
@@ -294,6 +293,11 @@ def run_trainer(args: list[str] | None) -> None:
     defaults = {"default_config_files": [str(BASE_CONFIG)]}
     for module in ("utilities.rank_zero", "trainer.connectors.signal_connector"):
         logging.getLogger(f"lightning.pytorch.{module}").addFilter(_concerns_the_user)
+    # LightningCLI would warn of words beside its own
+    warnings.filterwarnings("ignore", message=".*args parameter is intended to run from within Python.*")
+    command, *words = sys.argv[1:] if args is None else args
+    # jsonargparse shows the base class, which has no options
+    words = [f"--data.help={_DATA[1]}" if word == "--data.help" else word for word in find_configs(words)]
     with shared_run_id(), readable_errors():
         ProjectionCLI(
             LightningModule,
@@ -302,7 +306,10 @@ def run_trainer(args: list[str] | None) -> None:
             subclass_mode_data=True,
             save_config_callback=RunRecord,
             parser_class=Parser,
-            parser_kwargs={command: {**defaults, "usage": f"projection {command} {_USAGE}"} for command in COMMANDS},
+            parser_kwargs={
+                command: {**defaults, "usage": f"projection {command} {_USAGE}", "epilog": _HELP}
+                for command in COMMANDS
+            },
             auto_configure_optimizers=False,
-            args=args,
+            args=[command, *_DATA, *words],
         )

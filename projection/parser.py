@@ -11,11 +11,13 @@ from typing_extensions import override
 
 _LONGEST_LIST = 20
 
-# what older configurations say, and what it is called now
-_RENAMED = {
-    r"Option 'task' is not accepted": "data.task is called data.labels now",
-    r"projection\.models\b": "projection.models is called projection.nets now",
-    r"projection\.callbacks\b": "projection.callbacks is called projection.training now",
+# what is found in a message, and what the user can do then
+_HINTS = {
+    r"Option 'task' is not accepted": "data.task is called data.labels now.",
+    r"projection\.models\b": "projection.models is called projection.nets now.",
+    r"projection\.callbacks\b": "projection.callbacks is called projection.training now.",
+    r"are required: \w+\.model$": "`--config configs/exp.yaml` names a model, and so does `--model CLASS`.",
+    r"^--model\.help": "`--model ClassificationTask --model.net.help XResNet1d` shows a net.",
 }
 
 # what jsonargparse says of its own workings rather than of the user's mistake
@@ -37,6 +39,7 @@ class Parser(LightningArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", HelpFormatter)
+        kwargs.setdefault("allow_abbrev", False)
         super().__init__(*args, **kwargs)
 
     @override
@@ -60,8 +63,9 @@ def condensed(message: str) -> str:
     text = "\n".join(lines) or message
     text = re.sub(r"Type collections\.abc\.Callable\S* .*? expects a function or a callable class: ", "", text)
     text = re.sub(r"Expected a typing\.Literal\[(.*?)\]\.", r"Expected one of \1.", text)
-    renamed = [now for before, now in _RENAMED.items() if re.search(before, message)]
-    return "\n".join([text, *(f"{now}." for now in renamed)])
+    text = text.replace("Expected a <class 'collections.abc.Sequence'>.", "Expected a list, such as [9,10].")
+    hints = [hint for found, hint in _HINTS.items() if re.search(found, message, re.MULTILINE)]
+    return "\n".join([text, *hints])
 
 
 def _shortened(listing: re.Match[str]) -> str:

@@ -1,8 +1,9 @@
 """What a user brings: plain PyTorch and Lightning, nothing of projection."""
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningDataModule, LightningModule
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 
 class TutorialModel(LightningModule):
@@ -41,3 +42,61 @@ class MeanNet(nn.Module):
 
     def forward(self, x):  # type: ignore[no-untyped-def]
         return self.linear(self.scale * x.std(dim=2))
+
+
+class TwoLeads(LightningDataModule):
+    """Records of a user's own, whose labels their means tell; nothing of projection."""
+
+    def __init__(self, path: str = "nowhere", batch_size: int = 32, val_folds: int = 3) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self.given = (path, batch_size, val_folds)
+
+    def loader(self, first):  # type: ignore[no-untyped-def]
+        x = torch.randn(80, 2, 50, generator=torch.Generator().manual_seed(first))
+        return DataLoader(TensorDataset(x, (x.mean(dim=2) > 0).float()), self.batch_size)
+
+    def train_dataloader(self):  # type: ignore[no-untyped-def]
+        return self.loader(0)
+
+    def val_dataloader(self):  # type: ignore[no-untyped-def]
+        return self.loader(1)
+
+    def test_dataloader(self):  # type: ignore[no-untyped-def]
+        return self.loader(2)
+
+    def predict_dataloader(self):  # type: ignore[no-untyped-def]
+        return self.loader(2)
+
+
+class MeanModel(LightningModule):
+    """A model of a user's own whose steps return probabilities."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, 2)
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return self.linear(x.mean(dim=2))
+
+    def training_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]
+        return nn.functional.binary_cross_entropy_with_logits(self(batch[0]), batch[1])
+
+    def validation_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]
+        self.log("val/loss", self.training_step(batch, batch_idx))
+        return self(batch[0]).sigmoid()
+
+    def test_step(self, batch, batch_idx):  # type: ignore[no-untyped-def]
+        return self(batch[0]).sigmoid()
+
+    predict_step = test_step
+
+    def configure_optimizers(self):  # type: ignore[no-untyped-def]
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class SureNet(MeanNet):
+    """A network whose logits are all beyond 20."""
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return super().forward(x).sigmoid() + 20

@@ -87,7 +87,7 @@ def test_the_data_and_the_model_begin_with_the_protocol_of_the_benchmark() -> No
     assert isinstance(model, ClassificationTask)
     assert data.paths == [Path("data/ptbxl_100hz.h5")]
     assert data.folds == {"train": tuple(range(1, 9)), "val": (9,), "test": (10,)}
-    assert (data.labels, data.batch_size, data.train_fraction, data.residency) == ("all", 128, 1, "auto")
+    assert (data.label_set, data.batch_size, data.train_fraction, data.residency) == ("all", 128, 1, "auto")
     assert data.transforms == []
     assert model.class_names == data.class_names
     assert len(model.class_names) == 71

@@ -73,6 +73,13 @@ def test_training_resumes_where_it_stopped(run: Run, corpus_file: Path) -> None:
     assert saved["trainer"]["max_epochs"] == 3
 
 
+def test_the_configuration_of_a_run_that_has_begun_continues_it(run: Run, corpus_file: Path) -> None:
+    folder = run("fit", *scripted(corpus_file, "--trainer.max_epochs", "2"))
+    main(["fit", "--config", str(folder / "config.yaml"), "--ckpt_path", "last", "--trainer.max_epochs", "3"])
+    assert [path.name for path in folder.parent.iterdir() if not path.is_symlink()] == [folder.name]
+    assert weights(folder / "checkpoints" / "last.ckpt")["batches"] == 12
+
+
 @pytest.mark.parametrize("how", [[], ["--ckpt_path", "checkpoints/best.ckpt"]])
 def test_a_folder_that_holds_a_run_is_not_overwritten(run: Run, fitted: Path, how: list[str]) -> None:
     folder = shutil.copytree(fitted, Path.cwd() / "mine")

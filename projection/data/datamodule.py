@@ -52,7 +52,7 @@ class PTBXLDataModule(ECGDataModule):
 
     def __init__(
         self,
-        path: Path | list[Path],
+        path: Path | list[Path] = Path("data/ptbxl_100hz.h5"),
         labels: LabelSet = "all",
         train_folds: Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 8),
         val_folds: Sequence[int] = (9,),

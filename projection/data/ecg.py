@@ -10,14 +10,15 @@ class ECGDataModule(LightningDataModule):
     """Where records come from. Derive from it to bring another data set.
 
     Set `class_names` and `lead_names` in the constructor and `sampling_rate` in `setup`, and return loaders of batches
-    `(x, y)` or `(x, y, ids)`: `x` float32 `(batch, leads, time)` in mV, `y` float32 `(batch, classes)`.
+    `(x, y)`, or `(x, y, ids)` for prediction: `x` float32 `(batch, leads, time)` in mV, `y` float32
+    `(batch, classes)`, ids int64 `(batch,)`.
     """
 
-    class_names: tuple[str, ...]
+    class_names: tuple[str, ...] = ()
     """Names of the classes, in the order of the label columns; known before any file is read."""
-    lead_names: tuple[str, ...]
+    lead_names: tuple[str, ...] = ()
     """Names of the leads, in the order of the signals; known before any file is read."""
-    sampling_rate: int
+    sampling_rate: int = 0
     """In Hz; known after `setup`."""
 
     @property

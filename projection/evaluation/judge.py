@@ -74,7 +74,7 @@ def judge_run(run: Run, protocol: Protocol) -> Judgement:
     Raises:
         ProjectionError: If a record or a patient is in two splits, or patients are wanted and unknown.
     """
-    if not set(run.validation.ids.tolist()).isdisjoint(run.test.ids.tolist()):
+    if not run.test.numbered and not set(run.validation.ids.tolist()).isdisjoint(run.test.ids.tolist()):
         raise ProjectionError(f"The validation and test predictions of {run.folder} share records.")
     try:
         data = open_data(run)

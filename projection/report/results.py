@@ -85,7 +85,7 @@ def results_of(runs: Sequence[Run], judged: Mapping[str, Judgement], options: Op
         "protocol": options.protocol,
         "records": len(first.test.ids),
         "validation_records": len(first.validation.ids),
-        "folds": {key: first.data_arguments().get(key) for key in ("train_folds", "val_folds", "test_folds")},
+        "folds": {key: _folds(first, key) for key in ("train_folds", "val_folds", "test_folds")},
         "judged_classes": sum(np.isfinite(row["auroc"]) for row in judgement.classes.values()),
         "classes": len(judgement.classes),
         "meanings": {name: MEANINGS[name] for name in judgement.classes if name in MEANINGS},
@@ -100,6 +100,11 @@ def results_of(runs: Sequence[Run], judged: Mapping[str, Judgement], options: Op
         "subgroups": _subgroups(judged, options.protocol),
         **_cases(first, judgement, options, source, why),
     }
+
+
+def _folds(run: Run, key: str) -> list[int] | None:
+    found = run.data_arguments().get(key)
+    return found if isinstance(found, list) else None  # another data module may mean something else by it
 
 
 def _source(run: Run) -> tuple[Source | None, str]:

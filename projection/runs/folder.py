@@ -18,7 +18,7 @@ from projection.files import completed_or_removed
 
 RUN_ID = "PROJECTION_RUN_ID"
 GIT_COMMIT = "PROJECTION_GIT_COMMIT"  # where the code is a copy without its history
-_PACKAGES = ("torch", "lightning", "jsonargparse", "torchmetrics", "numpy", "h5py", "wfdb")
+_PACKAGES = ("projection", "torch", "lightning", "jsonargparse", "torchmetrics", "numpy", "h5py", "wfdb")
 
 
 def run_id() -> str:
@@ -213,6 +213,8 @@ def _git_commit() -> str | None:
     if os.environ.get(GIT_COMMIT):
         return os.environ[GIT_COMMIT]
     folder = Path(__file__).parent
+    if "site-packages" in folder.parts:  # a repository around it is another's
+        return None
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from projection.errors import ProjectionError
 
+ID, PLACE = "ecg_id", "row"
+"""The column that tells which record a row is of, and the one where records have no ids: its place in the split."""
+
 _LABEL = "label_"
 _WRITERS = {"val": "validate", "test": "test"}
 
@@ -20,16 +23,18 @@ class Predictions:
     """Probabilities and labels of a split.
 
     Args:
-        ids: ecg_id of every record, int64 `(records,)`.
+        ids: ecg_id of every record, or, where records have none, their place in the split; int64 `(records,)`.
         scores: Probabilities, float64 `(records, classes)`.
         labels: 0 or 1, uint8 `(records, classes)`.
         class_names: Names of the classes.
+        numbered: Whether ids are places, which say nothing across splits.
     """
 
     ids: Tensor
     scores: Tensor
     labels: Tensor
     class_names: tuple[str, ...]
+    numbered: bool = False
 
 
 def read_predictions(run: Path, split: str) -> Predictions:
@@ -46,9 +51,10 @@ def read_predictions(run: Path, split: str) -> Predictions:
         ProjectionError: If there is no such table, a column is missing, or it holds what no prediction or label is.
     """
     path, table = _read_table(run, split)
+    record = ID if ID in table.columns else PLACE
     names = _class_names(path, list(table.columns))
     try:
-        ids = torch.tensor(table["ecg_id"].to_numpy(np.int64))
+        ids = torch.tensor(table[record].to_numpy(np.int64))
         scores = torch.tensor(table[list(names)].to_numpy(np.float64))
         labels = torch.tensor(table[[_LABEL + name for name in names]].to_numpy(np.float64))
     except ValueError as error:
@@ -58,11 +64,11 @@ def read_predictions(run: Path, split: str) -> Predictions:
         ("holds NaN: the model has diverged", scores.isnan().any()),
         ("holds numbers beyond 0 and 1: steps are to return probabilities", ((scores < 0) | (scores > 1)).any()),
         ("is damaged: it holds labels other than 0 and 1", ((labels != 0) & (labels != 1)).any()),
-        ("is damaged: it holds a record more than once", table["ecg_id"].duplicated().any()),
+        ("is damaged: it holds a record more than once", table[record].duplicated().any()),
     ):
         if found:
             raise ProjectionError(f"{path} {problem}.")
-    return Predictions(ids, scores, labels.to(torch.uint8), names)
+    return Predictions(ids, scores, labels.to(torch.uint8), names, record == PLACE)
 
 
 def mean_of(runs: Sequence[Predictions]) -> Predictions:
@@ -108,15 +114,15 @@ def check_comparable(one: Predictions, other: Predictions) -> None:
 
 
 def _class_names(path: Path, columns: Sequence[str]) -> tuple[str, ...]:
-    """Find the classes: every column but ecg_id is one's probabilities or labels, and each class has both."""
-    names = [column for column in columns if column != "ecg_id" and not column.startswith(_LABEL)]
+    """Find the classes: every column but the record's is one's probabilities or labels, and each class has both."""
+    names = [column for column in columns if column not in (ID, PLACE) and not column.startswith(_LABEL)]
     named = [column.removeprefix(_LABEL) for column in columns if column.startswith(_LABEL)]
     if not named:
         raise ProjectionError(f"{path} lacks labels: only the predictions of validations and tests have them.")
     lost = [name for name in named if name not in names] + [_LABEL + name for name in names if name not in named]
-    if lost or "ecg_id" not in columns:
+    if lost or not {ID, PLACE} & set(columns):
         raise ProjectionError(
-            f"{path} lacks the column {', '.join(lost or ['ecg_id'])}: every class has its probabilities in the column "
+            f"{path} lacks the column {', '.join(lost or [ID])}: every class has its probabilities in the column "
             "of its name, and its labels in another, which begins with label_. Bring the file back; "
             f"`python -m projection {_WRITERS[path.stem]} --config {path.parents[1]}/config.yaml --ckpt_path best` "
             "writes it again, in a folder beside."

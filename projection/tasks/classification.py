@@ -31,6 +31,9 @@ NetFactory = Callable[[int, int], nn.Module]
 ScheduleFactory = Callable[[Optimizer, int], LRScheduler]
 
 
+_STATE = "Derive it from projection.data.ecg.ECGDataModule, which says what to set, and when."
+
+
 class ClassificationTask(LightningModule):
     """Learn which statements apply to a record, and judge it by macro AUROC and average precision.
 
@@ -78,6 +81,9 @@ class ClassificationTask(LightningModule):
         init_from: Path | None = None,
     ) -> None:
         super().__init__()
+        for name, given in (("class_names", class_names), ("lead_names", lead_names)):
+            if not given:
+                raise ProjectionError(f"The data module states no {name}. {_STATE}")
         self.save_hyperparameters()
         self.class_names = tuple(class_names)
         self.lead_names = tuple(lead_names)
@@ -180,6 +186,8 @@ class ClassificationTask(LightningModule):
             rank_zero_info(load_matching(self.net, self.init_from))
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, ECGDataModule):
+            if not data.sampling_rate:
+                raise ProjectionError(f"The data module {type(data).__name__} states no sampling_rate. {_STATE}")
             self.sampling_rate = data.sampling_rate
             self.data_facts = data.facts()
             if stage == "fit":

@@ -15,6 +15,7 @@ from typing_extensions import override
 from projection.data.batches import BatchLoader, Positions
 from projection.data.ecg import ECGDataModule
 from projection.files import completed_or_removed
+from projection.runs.predictions import ID, PLACE
 
 Part = tuple[Tensor, Tensor, Tensor]
 """Of a batch: where its records belong, `(batch,)`, their probabilities and their labels, `(batch, classes)`."""
@@ -27,8 +28,8 @@ class PredictionWriter(Callback):
 
     The validations within a training leave no table; the one of its best checkpoint does. Columns are ecg_id, then one
     per class; validation and test add the labels as `label_<class>`. Any model has tables whose steps return
-    probabilities `(batch, classes)`, the shape of its labels. Records of data modules other than PTBXLDataModule are
-    numbered from 0 in the order of their loader, unless prediction batches name them, as `(x, y, ids)`.
+    probabilities `(batch, classes)`, the shape of its labels. Batches of other data modules may name their records, as
+    `(x, y, ids)`; where they do not, a column `row` in the place of ecg_id counts them from 0 in the loader's order.
 
     Args:
         format: csv or parquet.
@@ -39,6 +40,7 @@ class PredictionWriter(Callback):
         self.path: Path | None = None
         self._wanted = False
         self._seen = 0
+        self._numbered = False
         self._batches: list[Positions] = []
         self._parts: list[Part] = []
 
@@ -85,7 +87,7 @@ class PredictionWriter(Callback):
         self._write(trainer, trainer.predict_dataloaders, "predict")
 
     def _begin(self, trainer: Trainer, loader: Any, wanted: bool = True) -> None:
-        self._parts, self._seen = [], 0
+        self._parts, self._seen, self._numbered = [], 0, False
         self._batches = loader.batch_sampler.batches() if isinstance(loader, BatchLoader) else []
         # a foreign loader's records are dealt out by a sampler that repeats some
         known = isinstance(loader, BatchLoader) or trainer.world_size == 1
@@ -105,6 +107,7 @@ class PredictionWriter(Callback):
             places = torch.as_tensor(batch[2], device=outputs.device)
         else:
             places = torch.arange(self._seen, self._seen + len(outputs), device=outputs.device)
+            self._numbered = True
         self._seen += len(outputs)
         self._parts.append((places, outputs.float() if outputs.dtype in _HALF else outputs, labels))
 
@@ -119,7 +122,7 @@ class PredictionWriter(Callback):
         ids = loader.records.ids[places[order]] if isinstance(loader, BatchLoader) else places[order]
         columns = _class_names(trainer, probabilities.shape[1])
         table = pd.DataFrame(probabilities[order].numpy(), columns=columns)
-        table.insert(0, "ecg_id", ids.numpy())
+        table.insert(0, PLACE if self._numbered else ID, ids.numpy())
         if name != "predict":
             true = labels[order].to(torch.int8).numpy()
             table = table.join(pd.DataFrame(true, columns=[f"label_{column}" for column in columns]))

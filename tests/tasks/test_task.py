@@ -8,9 +8,11 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from projection.corpus.statements import LEADS, class_names
 from projection.data.datamodule import PTBXLDataModule
+from projection.data.ecg import ECGDataModule
 from projection.errors import ProjectionError
 from projection.nets import CNN1d
 from projection.tasks import BinaryCrossEntropy, ClassificationTask, OneCycle, WarmupCosine
@@ -114,6 +116,28 @@ def test_fixed_transforms_come_first_and_windows_are_of_what_they_leave(fixed: l
     windows = [task.net((seen[..., start : start + 2 * rate] - 0.25) / 2) for start in range(0, 10 * rate, 2 * rate)]
     expected = torch.stack(windows).sigmoid().amax(dim=0)
     torch.testing.assert_close(task(x).sigmoid(), expected)
+
+
+class Unsaid(ECGDataModule):
+    """Says what its classes and leads are, and not how often they were sampled."""
+
+    class_names, lead_names = NAMES, LEADS
+
+    def train_dataloader(self) -> DataLoader[tuple[torch.Tensor, ...]]:
+        return DataLoader(TensorDataset(torch.zeros(4, 12, 1000), torch.zeros(4, 5)))
+
+
+def test_what_a_data_module_must_state_is_named() -> None:
+    for classes, leads, missing in (
+        ((), LEADS, "class_names"),
+        (None, LEADS, "class_names"),
+        (NAMES, (), "lead_names"),
+    ):
+        with pytest.raises(ProjectionError, match=rf"states no {missing}\. Derive it from .*ECGDataModule"):
+            ClassificationTask(classes, leads, net=tiny_net)  # type: ignore[arg-type]
+    task = ClassificationTask(NAMES, LEADS, net=tiny_net)
+    with pytest.raises(ProjectionError, match="data module Unsaid states no sampling_rate"):
+        Trainer(max_epochs=1, **QUIET).fit(task, datamodule=Unsaid())
 
 
 def test_what_draws_at_random_is_no_preprocessing() -> None:

@@ -30,6 +30,14 @@ def test_metric_lines_tell_each_epoch_and_the_test(
     ]
 
 
+def test_without_a_terminal_each_epoch_is_a_line(
+    run: Run, corpus_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("fit", *scripted(corpus_file, "--trainer.enable_progress_bar", "true", "--trainer.max_epochs", "2"))
+    lines = [line for line in capsys.readouterr().out.splitlines() if re.match(r"(epoch=\d )?step=\d", line)]
+    assert [line.split()[0] for line in lines] == ["epoch=0", "epoch=1", "step=8"]
+
+
 class Clock:
     """Time that passes when it is told."""
 

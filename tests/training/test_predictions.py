@@ -1,5 +1,6 @@
 """Tables of predictions: each row is of its own record, whoever computed it."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,13 +10,16 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from projection.__main__ import main
 from projection.corpus.statements import class_names
 from projection.corpus.store import open_store
 from projection.data.datamodule import PTBXLDataModule
 from projection.tasks import ClassificationTask
+from tests.building import build
 from tests.conftest import ROOT, Run
+from tests.own_module import MeanModel, TwoLeads
 from tests.processes import command, on_ranks
-from tests.run_files import results
+from tests.run_files import results, weights
 from tests.scripted import scripted
 
 CLASSES = list(class_names("superdiagnostic"))
@@ -67,6 +71,17 @@ def test_stored_predictions_give_the_reported_scores(fitted: Path) -> None:
             assert results(fitted)[f"{split}/{metric}"] == pytest.approx(macro, abs=1e-6)
 
 
+def test_probabilities_of_logits_that_differ_differ(corpus_file: Path, run: Run, tiny: list[str]) -> None:
+    # in single precision all of these are 1
+    sure = ["--model.init_args.net", '{"class_path": "tests.own_module.SureNet"}', "--trainer.max_epochs", "1"]
+    folder = run(
+        "fit", *[word for word in tiny if word not in ("--model.init_args.net.init_args.widths", "[4,8]")], *sure
+    )
+    scores = pd.read_csv(folder / "predictions" / "test.csv")["NORM"]
+    assert (scores.astype(np.float32) == 1).all()
+    assert scores.nunique() == len(scores)
+
+
 @pytest.mark.parametrize("file_format", ["csv", "parquet"])
 def test_predict_writes_a_row_for_every_record_of_the_test_folds(
     run: Run, fitted: Path, corpus_file: Path, tmp_path: Path, file_format: str
@@ -85,6 +100,34 @@ def test_predict_writes_a_row_for_every_record_of_the_test_folds(
 def test_a_model_that_gives_no_probabilities_leaves_no_table(run: Run, corpus_file: Path) -> None:
     folder = run("fit", *scripted(corpus_file, "--trainer.limit_train_batches", "1"))
     assert not (folder / "predictions").exists()
+
+
+OWN = ["--model", "tests.own_module.MeanModel", "--data", "tests.own_module.TwoLeads", "--trainer.accelerator", "cpu"]
+
+
+def test_any_model_that_gives_probabilities_is_judged_on_any_data(run: Run) -> None:
+    folder = run(
+        "fit", *OWN, "--trainer.max_epochs", "1", "--checkpoint.monitor", "val/loss", "--checkpoint.mode", "min"
+    )
+    model = MeanModel()
+    model.load_state_dict(weights(folder / "checkpoints" / "best.ckpt"))
+    for split, first in (("val", 1), ("test", 2)):
+        table = pd.read_csv(folder / "predictions" / f"{split}.csv")
+        x, y = TwoLeads().loader(first).dataset.tensors
+        assert list(table) == ["row", "class_0", "class_1", "label_class_0", "label_class_1"]
+        assert table["row"].tolist() == list(range(80))
+        np.testing.assert_array_equal(table[["label_class_0", "label_class_1"]], y)
+        np.testing.assert_allclose(table[["class_0", "class_1"]], model(x).sigmoid().detach(), atol=1e-6)
+    # places say nothing across splits: row 0 is another record in each
+    main(["evaluate", str(folder), "--resamples", "20"])
+    found = json.loads((folder / "evaluation.json").read_text())
+    assert found["summary"]["auroc"] == pytest.approx(roc_auc_score(y, model(x).detach()), abs=1e-6)
+    main(["report", str(folder), "--resamples", "20", "--output", "page.html"])
+    assert "class_1" in Path("page.html").read_text()
+
+
+def test_data_of_the_user_s_own_have_their_own_defaults(run: Run) -> None:
+    assert build("fit", *OWN).datamodule.given == ("nowhere", 32, 3)
 
 
 @pytest.mark.slow
