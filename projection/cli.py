@@ -24,16 +24,16 @@ from typing_extensions import override
 from projection import nets, tasks, transforms  # noqa: F401 - so that their classes are known by short names
 from projection.data.datamodule import PTBXLDataModule  # noqa: F401 - likewise
 from projection.errors import ProjectionError
-from projection.experiment import BASE_CONFIG, find_configs
+from projection.experiment import BASE_CONFIG, experiment_name, find_configs
 from projection.parser import Parser
 from projection.runs.folder import (
     begun_run,
     check_checkpoint,
     evaluated_checkpoint,
     evaluated_run,
-    experiment_name,
     run_id,
     shared_run_id,
+    title,
     unused,
 )
 from projection.runs.operating_point import keep_operating_point
@@ -235,10 +235,11 @@ def direct_output(config: Namespace, folder: Path) -> None:
                 logger.init_args.name = unused(folder, logger.init_args.name)
             if logger.class_path.endswith("WandbLogger"):
                 Path(folder).mkdir(parents=True, exist_ok=True)
-                experiment, run = folder.parent.name, folder.name
-                logger.init_args.name = logger.init_args.name or os.environ.get("WANDB_NAME", f"{experiment}/{run}")
+                name = title(folder)
+                logger.init_args.name = logger.init_args.name or os.environ.get("WANDB_NAME", name)
                 # so that a resumed run goes on in its own curves
-                logger.init_args.id = logger.init_args.id or os.environ.get("WANDB_RUN_ID", f"{experiment}-{run}")
+                identity = name.replace("/", "-").replace("+", "-")
+                logger.init_args.id = logger.init_args.id or os.environ.get("WANDB_RUN_ID", identity)
 
 
 def _own_cause(error: BaseException) -> ProjectionError | None:
@@ -273,6 +274,11 @@ def readable_errors() -> Iterator[None]:
             raise
         details = "\n".join(str(error).splitlines()[:6])
         raise ProjectionError(f"The checkpoint is not one of the configured model:\n{details}") from error
+    except Exception as error:
+        # named by its module, since importing wandb takes half a second
+        if not type(error).__module__.startswith("wandb."):
+            raise
+        raise ProjectionError(f"Weights & Biases: {error} Or set WANDB_MODE=offline.") from error
 
 
 def _concerns_the_user(record: logging.LogRecord) -> bool:

@@ -33,3 +33,27 @@ def _path(name: str) -> str:
         return name
     shipped = CONFIGS / name.removeprefix("configs/")
     return str(shipped) if shipped.is_file() else name
+
+
+def experiment_name(configs: Sequence[Path], model: str) -> str:
+    """Name the experiment that a command line describes.
+
+    Args:
+        configs: The configuration files, in order.
+        model: The class path of the model.
+
+    Returns:
+        The paths below `configs/` without their endings, but for presets, stacked as in `benchmark/all+nets/s4`; for
+        the `config.yaml` of a run that is repeated, that run's experiment; the model's name where there is nothing.
+    """
+    names = [_name(config.resolve()) for config in configs if config.parent.name != "presets"]
+    return "+".join(names) or model.rsplit(".", 1)[-1]
+
+
+def _name(path: Path) -> str:
+    parents = [parent.name for parent in path.parents]
+    if "configs" in parents:
+        return str(path.relative_to(path.parents[parents.index("configs")]).with_suffix(""))
+    if "runs" in parents and path.name == "config.yaml":
+        return str(path.parents[1].relative_to(path.parents[parents.index("runs")]))
+    return path.stem

@@ -35,8 +35,8 @@ choose_experiment() {
     experiment=${experiments[index / each]}
     seed=${seeds[index % each]:-}
     IFS=, read -r -a folders <<<"${RUN_DIRS:-}"
-    # stacked experiments are named by the first, as without Slurm
-    run_dir=$RUNS_PATH/${folders[index]:-${experiment%%+*}/$name}
+    # the folder is named by all that is stacked but for presets, as without Slurm
+    run_dir=$RUNS_PATH/${folders[index]:-$(tr + '\n' <<<"$experiment" | grep -v ^presets/ | paste -sd +)/$name}
 }
 
 # The allocation has the last word on nodes and devices, and a run that has begun continues.

@@ -53,30 +53,6 @@ def shared_run_id() -> Iterator[None]:
             del os.environ[RUN_ID]
 
 
-def experiment_name(configs: Sequence[Path], model: str) -> str:
-    """Name the experiment that a command line describes.
-
-    Args:
-        configs: The configuration files, in order.
-        model: The class path of the model.
-
-    Returns:
-        The path of the first file below `configs/` without its ending; the experiment of a run whose `config.yaml`
-        is repeated; the model's name where there are only presets or nothing.
-    """
-    for config in configs:
-        path = config.resolve()
-        parents = [parent.name for parent in path.parents]
-        if "presets" in parents[:1]:
-            continue
-        if "configs" in parents:
-            return str(path.relative_to(path.parents[parents.index("configs")]).with_suffix(""))
-        if "runs" in parents and path.name == "config.yaml":
-            return str(path.parents[1].relative_to(path.parents[parents.index("runs")]))
-        return path.stem
-    return model.rsplit(".", 1)[-1]
-
-
 def evaluated_run(checkpoint: str | None) -> Path | None:
     """Find the run folder that a checkpoint belongs to.
 
@@ -159,6 +135,16 @@ def unused(folder: Path, name: str) -> str:
     """
     names = [name, *(f"{name}-{attempt}" for attempt in range(2, 10_000))]
     return next(name for name in names if not (folder / name).exists())
+
+
+def title(run: Path) -> str:
+    """Name a run among all others, such as `benchmark/all+nets/s4/20261125-1200`: its place below `runs`.
+
+    Args:
+        run: The run folder.
+    """
+    parts = run.resolve().parts
+    return "/".join(parts[len(parts) - parts[::-1].index("runs") :] if "runs" in parts[:-1] else parts[-2:])
 
 
 def link_latest(folder: Path) -> None:

@@ -113,7 +113,7 @@ def test_each_task_of_an_array_has_its_experiment_seed_and_folder() -> None:
             *("srun", "--nodes=3", "--ntasks-per-node=2", "python", "-m", "projection", "fit"),
             *(word for name in stacked for word in ("--config", f"configs/{name}.yaml")),
             *("--seed_everything", seed, "--x", "a b", "--trainer.num_nodes", "3", "--trainer.devices", "2"),
-            *("--trainer.default_root_dir", f"/runs/{stacked[0]}/7_{index}", "--ckpt_path", "last"),
+            *("--trainer.default_root_dir", f"/runs/{experiment}/7_{index}", "--ckpt_path", "last"),
         ]
 
 

@@ -13,12 +13,12 @@ from projection.runs.folder import (
     check_checkpoint,
     evaluated_checkpoint,
     evaluated_run,
-    experiment_name,
     is_finished,
     link_latest,
     provenance,
     run_id,
     shared_run_id,
+    title,
     unused,
     write_json,
 )
@@ -65,21 +65,6 @@ def test_a_name_that_was_given_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.environ[RUN_ID] == "mine"
 
 
-def test_experiments_are_named_after_the_first_config_that_is_no_preset(tmp_path: Path) -> None:
-    configs, run = tmp_path / "configs", tmp_path / "runs" / "benchmark" / "all" / "1" / "config.yaml"
-    preset, experiment, net = (configs / name for name in ("presets/debug.yaml", "benchmark/all.yaml", "nets/s4.yaml"))
-    assert experiment_name([preset, experiment, net], "a.Model") == "benchmark/all"
-    assert experiment_name([run, experiment], "a.Model") == "benchmark/all"
-    assert experiment_name([tmp_path / "mine.yaml", experiment], "a.Model") == "mine"
-    assert experiment_name([preset], "a.Model") == experiment_name([], "a.Model") == "Model"
-
-
-def test_a_clone_below_a_folder_named_runs_or_configs_changes_no_name(tmp_path: Path) -> None:
-    clone = tmp_path / "configs" / "runs" / "clone"
-    assert experiment_name([clone / "configs" / "exp.yaml"], "a.Model") == "exp"
-    assert experiment_name([tmp_path / "runs" / "runs" / "exp" / "1" / "config.yaml"], "a.Model") == "exp"
-
-
 def test_best_and_last_are_those_of_the_first_config_s_run(tmp_path: Path) -> None:
     configs = [tmp_path / "a" / "config.yaml", tmp_path / "b" / "config.yaml"]
     for name in ("best", "last"):
@@ -112,6 +97,12 @@ def test_a_run_is_finished_with_its_results_and_test_predictions(tmp_path: Path)
     assert is_finished(tmp_path)
     (tmp_path / "results.json").unlink()
     assert not is_finished(tmp_path)
+
+
+def test_runs_of_one_name_in_two_experiments_are_told_apart(tmp_path: Path) -> None:
+    for place in ("table/all/s4/0", "table/rhythm/s4/0", "benchmark/all+nets/s4/7"):
+        assert title(tmp_path / "runs" / "of" / "runs" / place) == place
+    assert title(tmp_path / "mine" / "1") == "mine/1"
 
 
 def test_a_name_that_is_taken_gets_the_next_number(tmp_path: Path) -> None:
