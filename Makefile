@@ -52,7 +52,7 @@ fit: $(CONFIG) $(VENV)/.installed $(DATA) ## Train configs/$EXP.yaml and test it
 
 .PHONY: table
 table: $(VENV)/.installed ## Train what is missing of $TASKS x $NETS x $SEEDS, here or with LAUNCHER=slurm, and lay it beside published numbers
-	@launchers/with_args.sh $(BIN)/python -m launchers.table
+	@launchers/with_args.sh $(BIN)/python -m projection.benchmark
 
 .PHONY: data
 data: $(CONFIG) $(VENV)/.installed $(DATA) ## Make the data file of configs/$EXP.yaml

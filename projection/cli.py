@@ -1,23 +1,18 @@
 """The trainer commands: `fit`, `validate`, `test` and `predict`."""
 
-import logging
 import os
-import signal
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from jsonargparse import Namespace
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers.logger import DummyLogger
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from typing_extensions import override
 
@@ -25,6 +20,7 @@ from projection import nets, tasks, transforms  # noqa: F401 - so that their cla
 from projection.data.datamodule import PTBXLDataModule  # noqa: F401 - likewise
 from projection.errors import ProjectionError
 from projection.experiment import BASE_CONFIG, experiment_name, find_configs
+from projection.messages import keep_quiet, readable_errors
 from projection.parser import Parser
 from projection.runs.folder import (
     begun_run,
@@ -242,48 +238,20 @@ def direct_output(config: Namespace, folder: Path) -> None:
                 logger.init_args.id = logger.init_args.id or os.environ.get("WANDB_RUN_ID", identity)
 
 
-def _own_cause(error: BaseException) -> ProjectionError | None:
-    """Find what a constructor said of its arguments, which jsonargparse wraps in errors of its own."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ProjectionError):
-        cause = cause.__cause__
-    return cause
+class _Resolver(ProjectionCLI):
+    """Parses the command line, and does nothing else."""
 
+    @override
+    def instantiate_classes(self) -> None:
+        pass
 
-@contextmanager
-def readable_errors() -> Iterator[None]:
-    """Turn what libraries say of a user's mistake into one message."""
-    try:
-        yield
-    except MisconfigurationException as error:
-        raise ProjectionError(str(error)) from error
-    except ValueError as error:
-        cause = _own_cause(error)
-        if cause is None:
-            raise
-        raise cause from error
-    except SIGTERMException:
-        print("Ended by SIGTERM. `--ckpt_path last` in the same run folder continues.", file=sys.stderr)
-        sys.exit(128 + signal.SIGTERM)
-    except SystemExit as stop:
-        if isinstance(stop.__context__, KeyboardInterrupt):
-            stop.code = 128 + signal.SIGINT  # where Lightning ends with 1
-        raise
-    except RuntimeError as error:
-        if "loading state_dict" not in str(error):
-            raise
-        details = "\n".join(str(error).splitlines()[:6])
-        raise ProjectionError(f"The checkpoint is not one of the configured model:\n{details}") from error
-    except Exception as error:
-        # named by its module, since importing wandb takes half a second
-        if not type(error).__module__.startswith("wandb."):
-            raise
-        raise ProjectionError(f"Weights & Biases: {error} Or set WANDB_MODE=offline.") from error
+    @override
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
 
-
-def _concerns_the_user(record: logging.LogRecord) -> bool:
-    # an advertisement, and what Lightning would do under Slurm if the launcher did not
-    return not any(words in record.getMessage() for words in ("litlogger", "auto-requeueing enabled"))
+    @override
+    def _set_seed(self) -> None:
+        pass
 
 
 def run_trainer(args: list[str] | None) -> None:
@@ -292,30 +260,40 @@ def run_trainer(args: list[str] | None) -> None:
     Args:
         args: The command line, beginning with the command; None takes the process's own.
     """
-    # PyTorch deprecates what this Lightning calls in every step; nothing a user could change
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    # `--ckpt_path last` in a new folder is how launchers start every run
-    warnings.filterwarnings("ignore", message=".*(no last checkpoint available|exists and is not empty).*")
-    defaults = {"default_config_files": [str(BASE_CONFIG)]}
-    for module in ("utilities.rank_zero", "trainer.connectors.signal_connector"):
-        logging.getLogger(f"lightning.pytorch.{module}").addFilter(_concerns_the_user)
-    # LightningCLI would warn of words beside its own
-    warnings.filterwarnings("ignore", message=".*args parameter is intended to run from within Python.*")
     command, *words = sys.argv[1:] if args is None else args
+    keep_quiet()
+    with shared_run_id(), readable_errors():
+        _run(ProjectionCLI, command, words)
+
+
+def resolved(words: Sequence[str]) -> dict[str, Any]:
+    """Work out all settings of a training, as they would stand in its `config.yaml`; nothing is built.
+
+    Args:
+        words: Arguments of `fit`. What is wrong with them ends the process with a message, as there.
+    """
+    keep_quiet()
+    try:
+        with readable_errors():
+            cli = _run(_Resolver, "fit", list(words))
+    except ProjectionError as error:
+        sys.exit(f"projection fit: {error}")
+    settings: dict[str, Any] = yaml.safe_load(cli._parser("fit").dump(cli.config.fit, skip_unset=False))
+    return settings
+
+
+def _run(kind: type[ProjectionCLI], command: str, words: list[str]) -> ProjectionCLI:
     # jsonargparse shows the base class, which has no options
     words = [f"--data.help={_DATA[1]}" if word == "--data.help" else word for word in find_configs(words)]
-    with shared_run_id(), readable_errors():
-        ProjectionCLI(
-            LightningModule,
-            LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            save_config_callback=RunRecord,
-            parser_class=Parser,
-            parser_kwargs={
-                command: {**defaults, "usage": f"projection {command} {_USAGE}", "epilog": _HELP}
-                for command in COMMANDS
-            },
-            auto_configure_optimizers=False,
-            args=[command, *_DATA, *words],
-        )
+    how = {"default_config_files": [str(BASE_CONFIG)], "epilog": _HELP}
+    return kind(
+        LightningModule,
+        LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        save_config_callback=RunRecord,
+        parser_class=Parser,
+        parser_kwargs={each: {**how, "usage": f"projection {each} {_USAGE}"} for each in COMMANDS},
+        auto_configure_optimizers=False,
+        args=[command, *_DATA, *words],
+    )

@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from launchers.resolved import resolved_config
 from launchers.sagemaker.hyperparameters import CONFIG, encode
 from launchers.sagemaker.settings import SubmissionError
+from projection.cli import resolved
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -59,11 +59,11 @@ def read_experiment(name: str, words: Sequence[str]) -> Experiment:
         stacked += ["--config", str(file)]
     name = name.split("+")[0]
     settings = _settings(words)
-    config = _resolve(name, stacked, words)
-    resolved = yaml.safe_load(config)
-    if resolved.get("ckpt_path") not in (None, "last"):
-        raise SubmissionError(f"ckpt_path names {resolved['ckpt_path']}, which the job would not see; leave it out")
-    return Experiment(name, config, encode({CONFIG: name, **_shown(settings)}), _data_files(name, resolved))
+    settings_of_job = _resolve(name, stacked, words)
+    if (state := settings_of_job.get("ckpt_path")) not in (None, "last"):
+        raise SubmissionError(f"ckpt_path names {state}, which the job would not see; leave it out")
+    config = yaml.safe_dump(settings_of_job, sort_keys=False)
+    return Experiment(name, config, encode({CONFIG: name, **_shown(settings)}), _data_files(name, settings_of_job))
 
 
 def _experiments() -> list[str]:
@@ -72,11 +72,11 @@ def _experiments() -> list[str]:
     return sorted(name for name in names if name != "base" and not name.startswith(("presets/", "nets/")))
 
 
-def _resolve(name: str, configs: Sequence[str], words: Sequence[str]) -> str:
+def _resolve(name: str, configs: Sequence[str], words: Sequence[str]) -> dict[str, Any]:
     told = io.StringIO()
     try:
         with contextlib.redirect_stderr(told):
-            return resolved_config([*configs, *words], PROJECT)
+            return resolved([*configs, *words])
     except SystemExit as end:
         lines = [*told.getvalue().splitlines(), *(end.code.splitlines() if isinstance(end.code, str) else [])]
         said = [line.strip() for line in lines if line and not line.startswith("All options")]

@@ -30,7 +30,7 @@ trainer:
   enable_progress_bar: false
   log_every_n_steps: 1
 data:
-  init_args: {{path: data/corpus.h5, task: superdiagnostic, batch_size: {batch_size}}}
+  init_args: {{path: data/corpus.h5, labels: superdiagnostic, batch_size: {batch_size}}}
 model:
   class_path: projection.tasks.ClassificationTask
   init_args:
@@ -61,7 +61,7 @@ for word in "$@"; do
     --data.path=*) path=${word#*=} ;;
     esac
 done
-printf 'data:\\n  class_path: x\\n  init_args:\\n    path: %s\\n    task: all\\n' "$path"
+printf 'data:\\n  class_path: x\\n  init_args:\\n    path: %s\\n    labels: all\\n' "$path"
 """
 
 

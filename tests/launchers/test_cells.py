@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from launchers.table import cluster, training
-from launchers.table.__main__ import main
-from launchers.table.cells import Cell, TableError, cells_asked_for
-from launchers.table.settings import changes, data_files, differences
+from projection.benchmark import cluster, training
+from projection.benchmark.__main__ import main
+from projection.benchmark.grid import Cell, TableError, cells_asked_for
+from projection.benchmark.settings import changes, data_files, differences
 from tests.conftest import ROOT
 from tests.launchers.conftest import executable
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from launchers.table.__main__ import main
-from launchers.table.cells import TableError
-from launchers.table.training import alone
+from projection.benchmark.__main__ import main
+from projection.benchmark.grid import TableError
+from projection.benchmark.training import alone
 from tests.conftest import ROOT
 from tests.engines.cluster import Cluster
 from tests.engines.daemons import wait_until
@@ -180,7 +180,7 @@ def test_a_cell_that_fails_is_named_and_the_others_are_in_the_table(
 def test_two_at_a_time_would_train_the_same_cells(
     place: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("launchers.table.training._PATIENCE", 0.3)
+    monkeypatch.setattr("projection.benchmark.training._PATIENCE", 0.3)
     with alone(tmp_path / "table"), pytest.raises(SystemExit, match="another `make table` is at work in "):
         make_here(monkeypatch, place, RUNS_PATH=str(tmp_path))
 

@@ -1,4 +1,4 @@
-"""`python -m launchers.table [ARGUMENTS FOR FIT ...]` trains what a table lacks, and makes it; `make table` calls it.
+"""What `make table` calls, with arguments for `fit`: train what a table lacks, and make it.
 
 These variables say the rest: TASKS, NETS and SEEDS; LAUNCHER (local or slurm); TABLE, the name of the table's folder
 below RUNS_PATH (runs); DRY_RUN=1 prints what would be run.
@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from launchers.table import cluster, training
-from launchers.table.cells import HOME, Cell, TableError, cells_asked_for, table_folder
-from launchers.table.settings import changes, data_files, resolved
+from projection.benchmark import cluster, training
+from projection.benchmark.grid import HOME, Cell, TableError, cells_asked_for, table_folder
+from projection.benchmark.settings import changes, data_files, resolved
 from projection.errors import ProjectionError
 from projection.runs.folder import is_finished
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from launchers.table.cells import HOME, Cell
+from projection.benchmark.grid import HOME, Cell
 
 _SLURM = HOME / "launchers" / "slurm"
 

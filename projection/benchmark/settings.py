@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from launchers.resolved import resolved_config
-from launchers.table.cells import HOME, Cell, TableError
+from projection import cli
+from projection.benchmark.grid import HOME, Cell, TableError
 
 # where a run took place and what it showed: its result is the same
 _IMMATERIAL = (
@@ -30,8 +30,7 @@ def resolved(cell: Cell, arguments: Sequence[str]) -> dict[str, Any]:
     Raises:
         TableError: If ARGS set what distinguishes cells.
     """
-    words = [*cell.configs, "--seed_everything", str(cell.seed), *arguments]
-    settings: dict[str, Any] = yaml.safe_load(resolved_config(words, HOME))
+    settings = cli.resolved([*cell.configs, "--seed_everything", str(cell.seed), *arguments])
     _check_own(cell, settings)
     return settings
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from launchers.table.cells import HOME, Cell, TableError
+from projection.benchmark.grid import HOME, Cell, TableError
 from projection.runs.folder import is_finished
 
 _TOLD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)

@@ -1,1 +1,0 @@
-"""Trains what a table of results lacks, and makes the table; `make table` calls it."""
