@@ -71,11 +71,11 @@ def test_an_experiment_is_its_net_on_its_task_by_its_recipe(config: Path, tmp_pa
     rates = optimizer.defaults["lr"], optimizer.defaults["weight_decay"]
     if config.stem == "demo":
         assert isinstance(model.net, CNN1d)
-        assert (data.labels, data.batch_size, model.window, rates) == ("all", 64, 5.0, (0.005, 0.01))
+        assert (data.label_set, data.batch_size, model.window, rates) == ("all", 64, 5.0, (0.005, 0.01))
         return
     # Strodthoff et al. 2021
     assert isinstance(model.net, XResNet1d)
-    assert (data.labels, data.batch_size, rates) == (config.stem.replace("exp", "all"), 128, (0.01, 0.01))
+    assert (data.label_set, data.batch_size, rates) == (config.stem.replace("exp", "all"), 128, (0.01, 0.01))
     assert (model.window, model.stride, model.aggregation) == (2.5, 1.25, "max")
     assert model.schedule is not None
     assert cli.trainer.max_epochs == 50

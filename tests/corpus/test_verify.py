@@ -175,7 +175,7 @@ def test_info_tells_the_numbers_of_the_file(
     assert told["layout"] == ["contiguous"]
     assert told["source"] == ["synthetic"]
     assert told["records per fold"] == [f"{fold}: {(raw.folds == fold).sum()}" for fold in range(1, 11)]
-    assert told["task"] == ["classes", "that occur", "records with a label"]
+    assert told["label set"] == ["classes", "that occur", "records with a label"]
     for task in LABEL_SETS:
         labels = raw.labels(task)
         numbers = (labels.shape[1], labels.any(axis=0).sum(), labels.any(axis=1).sum())

@@ -160,7 +160,7 @@ def test_fractions_are_nested_and_leave_the_evaluation_whole(corpus_file: Path) 
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"train_fraction": 0.0}, "train_fraction must be above 0"),
         ({"train_fraction": 1.1}, "train_fraction must be above 0"),
-        ({"test_folds": [11]}, r"no records with a label of task all in data.test_folds \[11\]"),
+        ({"test_folds": [11]}, r"no records with a label of the set all in data.test_folds \[11\]"),
     ],
 )
 def test_bad_arguments_are_named(corpus_file: Path, arguments: dict[str, Any], told: str) -> None:

@@ -223,6 +223,6 @@ def test_stacked_configs_are_one_experiment(quick_user: User) -> None:
     assert both in local.stdout, local.stderr
     there = user.make("slurm", *stacked)
     assert f"projection fit {both} " in there.stdout, there.stderr
-    assert f"{runs(user)}/benchmark/form/JOB" in there.stdout
+    assert f"{runs(user)}/benchmark/form+nets/s4/JOB" in there.stdout
     missing = user.make("slurm", "EXP=benchmark/form+nets/nope")
     assert "slurm: there is no configs/nets/nope.yaml in the code to run" in missing.stderr

@@ -41,7 +41,7 @@ def test_a_net_learns_by_its_recipe_and_is_judged(run: Run, corpus_file: Path, c
     options = [f"--data.path={corpus_file}", f"--data.batch_size={RECORDS}", "--trainer.log_every_n_steps=1"]
     quiet = ["--trainer.accelerator=cpu", "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
     folder = run("fit", "--config", str(task), "--config", str(config), *options, *quick, *small, *quiet)
-    assert folder.parent.parts[-2:] == ("benchmark", "superdiagnostic")
+    assert folder.parent == Path.cwd() / "runs" / f"benchmark/superdiagnostic+nets/{config.stem}"
     recipe = yaml.safe_load((folder / "config.yaml").read_text())["model"]["init_args"]
 
     history = pd.read_csv(folder / "metrics" / "metrics.csv")

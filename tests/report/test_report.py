@@ -157,7 +157,7 @@ def test_what_is_missing_is_named(trained: Path, report: Report, tmp_path: Path)
     assert "best.ckpt is damaged, or no checkpoint at all" in report(trained)
     (trained / "checkpoints" / "best.ckpt").unlink()
     page = report(trained)
-    assert re.search(r"What the model looked at is not shown: there is no .*best.ckpt", page)
+    assert re.search(r"What the model looked at is not shown: There is no checkpoint .*best.ckpt", page)
     assert "Electrocardiogram of record" in page
     shutil.rmtree(trained / "metrics")
     config = (trained / "config.yaml").read_text()
@@ -178,13 +178,14 @@ def test_what_is_missing_is_named(trained: Path, report: Report, tmp_path: Path)
 
 
 def test_a_model_of_a_user_s_own_is_shown_without_attribution(trained: Path, report: Report) -> None:
-    config = yaml.safe_load((trained / "config.yaml").read_text())
-    config["model"] = {"class_path": "tests.own_module.TutorialModel"}
-    (trained / "config.yaml").write_text(yaml.safe_dump(config))
-    assert "not shown: the model is TutorialModel, and only of ClassificationTask" in report(trained)
-    config["model"] = {"class_path": "nowhere.Model"}
-    (trained / "config.yaml").write_text(yaml.safe_dump(config))
-    assert "its configuration does not build a model here" in report(trained)
+    checkpoint = trained / "checkpoints" / "best.ckpt"
+    content = torch.load(checkpoint, weights_only=True)
+    described = {**content["hyper_parameters"], "net": {"class_path": "nowhere.Net"}}
+    torch.save({**content, "hyper_parameters": described}, checkpoint)
+    assert "cannot be built here (No module named &#39;nowhere&#39;)" in report(trained)
+    del content["contract"]
+    torch.save(content, checkpoint)
+    assert re.search(r"not shown: The checkpoint .*best\.ckpt does not describe its model", report(trained))
 
 
 def test_a_run_without_predictions_shows_what_it_has(trained: Path, report: Report) -> None:
