@@ -135,7 +135,7 @@ tensorboard: $(VENV)/.installed ## Show the learning curves of all runs
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches; data and runs stay
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else "projection needs Python 3.11 to 3.13, found %d.%d: make ... PYTHON=python3.11" % v[:2])'

@@ -28,8 +28,7 @@ def read_checkpoint(path: Path, weights_only: bool = True) -> dict[str, Any]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if isinstance(error, pickle.UnpicklingError) and is_zipfile(path):
             raise ProjectionError(
-                f"The checkpoint {path} holds more than tensors and plain values, and could run code. If you trust its "
-                f"origin, `--weights_only false` loads it all the same. ({reason})"
+                f"The checkpoint {path} holds more than tensors and plain values, and could run code ({reason})."
             ) from error
         raise ProjectionError(f"The checkpoint {path} is damaged, or no checkpoint at all ({reason}).") from error
     if not isinstance(content, dict):

@@ -133,6 +133,9 @@ class ProjectionCLI(LightningCLI):
             trainer.loggers = loggers
             results |= self._metrics()
             self._keep_operating_point(best)
+            if best:
+                trainer.strategy.barrier()
+                bring_to_every_node(trainer, best)
         if self._offers("test_step", "test_dataloader"):
             trainer.test(self.model, **how)
             results |= self._metrics()
@@ -150,7 +153,7 @@ class ProjectionCLI(LightningCLI):
     def after_predict(self) -> None:
         """Say where the predictions are."""
         for writer in self._callbacks(PredictionWriter):
-            print(f"Predictions: {writer.path}")
+            print(f"Predictions: {writer.path or 'none, since the steps return no probabilities'}")
 
     @rank_zero_only
     def _keep_operating_point(self, checkpoint: str | None) -> None:
@@ -159,7 +162,7 @@ class ProjectionCLI(LightningCLI):
             return
         try:
             keep_operating_point(Path(self.trainer.default_root_dir), Path(checkpoint))
-        except ProjectionError as error:
+        except (ProjectionError, RuntimeError) as error:  # PyTorch says so of a full disk
             rank_zero_warn(f"best.ckpt has no thresholds and no temperature: {error}")
 
     @rank_zero_only

@@ -29,10 +29,13 @@ def _found(word: str, before: str) -> str:
 
 
 def _path(name: str) -> str:
-    if Path(name).exists() or Path(name).is_absolute():
+    try:
+        if Path(name).exists() or Path(name).is_absolute():
+            return name
+        shipped = CONFIGS / name.removeprefix("configs/")
+        return str(shipped) if shipped.is_file() else name
+    except OSError:  # settings in the place of a file, too long for a name
         return name
-    shipped = CONFIGS / name.removeprefix("configs/")
-    return str(shipped) if shipped.is_file() else name
 
 
 def experiment_name(configs: Sequence[Path], model: str) -> str:

@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 
@@ -38,7 +38,8 @@ def completed_or_removed(output: Path, ending: str = "partial") -> Iterator[Path
     except OSError as error:
         raise ProjectionError(f"{output} could not be written: {error.strerror or error}.") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # the error before it says more
+            partial.unlink(missing_ok=True)
 
 
 def check_room(folder: Path, size: int) -> None:

@@ -100,3 +100,8 @@ class SureNet(MeanNet):
 
     def forward(self, x):  # type: ignore[no-untyped-def]
         return super().forward(x).sigmoid() + 20
+
+
+def make_net(leads: int, classes: int) -> nn.Module:
+    """No class: what a checkpoint may not call."""
+    raise AssertionError("called")

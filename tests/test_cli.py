@@ -55,6 +55,38 @@ def test_mistakes_give_a_few_readable_lines(
     assert not list(Path.cwd().iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--config", "DEMO", "--data.task", "form"], "data.task is called data.labels now."),
+        (
+            ["--config", "DEMO", "--model.net", "projection.models.S4"],
+            "projection.models is called projection.nets now.",
+        ),
+        (
+            ["--config", "DEMO", "--trainer.callbacks+", "projection.callbacks.MetricLines"],
+            "called projection.training",
+        ),
+        (["--config", "DEMO", "--data.val_folds", "9,10"], "Expected a list, such as [9,10]. Got value: 9,10"),
+        (["--config", "DEMO", "--trainer.max_epoch", "3"], "unrecognized arguments: --trainer.max_epoch"),
+        (["--model.help", "S4"], "`--model ClassificationTask --model.net.help XResNet1d` shows a net."),
+        ([], "`--config configs/exp.yaml` names a model, and so does `--model CLASS`."),
+    ],
+)
+def test_what_was_meant_is_told(run: Run, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    demo = str(ROOT / "configs" / "demo.yaml")
+    with pytest.raises(SystemExit, match="2"):
+        main(["fit", *(demo if argument == "DEMO" else argument for argument in arguments)])
+    assert told in capsys.readouterr().err
+
+
+def test_the_options_of_the_data_are_shown(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, shown in ((["--data.help"], "--data.labels"), (["--help"], "Options of the data: --data.help")):
+        with pytest.raises(SystemExit, match="0"):
+            main(["fit", *words])
+        assert shown in capsys.readouterr().out
+
+
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["--help"])

@@ -60,6 +60,12 @@ def test_an_error_of_the_disk_is_told_with_the_name_of_the_file(tmp_path: Path) 
         raise OSError(28, os.strerror(28))
 
 
+def test_a_folder_that_is_a_file_is_told_too(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ProjectionError, match="could not be written"), completed_or_removed(tmp_path / "file" / "a"):
+        pass
+
+
 def test_a_file_that_was_not_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProjectionError, match="could not be written"), completed_or_removed(tmp_path / "file.h5"):
         pass

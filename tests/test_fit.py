@@ -80,6 +80,13 @@ def test_the_configuration_of_a_run_that_has_begun_continues_it(run: Run, corpus
     assert weights(folder / "checkpoints" / "last.ckpt")["batches"] == 12
 
 
+def test_a_run_without_a_state_is_not_begun_again_in_its_name(run: Run, corpus_file: Path) -> None:
+    folder = run("fit", *scripted(corpus_file, "--trainer.max_epochs", "1"))
+    (folder / "checkpoints" / "last.ckpt").unlink()
+    with pytest.raises(SystemExit, match=r"has no checkpoints/last\.ckpt to go on from"):
+        main(["fit", "--config", str(folder / "config.yaml"), "--ckpt_path", "last"])
+
+
 @pytest.mark.parametrize("how", [[], ["--ckpt_path", "checkpoints/best.ckpt"]])
 def test_a_folder_that_holds_a_run_is_not_overwritten(run: Run, fitted: Path, how: list[str]) -> None:
     folder = shutil.copytree(fitted, Path.cwd() / "mine")

@@ -37,6 +37,8 @@ def main(arguments: Sequence[str]) -> None:
 
 def _make(arguments: Sequence[str]) -> Sequence[str]:
     launcher = os.environ.get("LAUNCHER") or "local"
+    if not (HOME / "launchers").is_dir():
+        raise TableError("tables are trained in a clone of projection, where its launchers are")
     if launcher not in ("local", "slurm"):
         raise TableError(f"LAUNCHER is local or slurm; found: {launcher}")
     runs = cluster.runs_path() if launcher == "slurm" else HOME / (os.environ.get("RUNS_PATH") or "runs")

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from projection.experiment import CONFIGS
+
 HOME = Path(__file__).resolve().parents[2]
 _FOLDERS = {"TASKS": "benchmark", "NETS": "nets"}
 _LARGEST_SEED = 2**32 - 1
@@ -74,7 +76,7 @@ def cells_asked_for(environment: Mapping[str, str], folder: Path) -> Sequence[Ce
 
 
 def _names(environment: Mapping[str, str], variable: str) -> Sequence[str]:
-    there = sorted(path.stem for path in (HOME / "configs" / _FOLDERS[variable]).glob("*.yaml"))
+    there = sorted(path.stem for path in (CONFIGS / _FOLDERS[variable]).glob("*.yaml"))
     asked = _words(environment, variable)
     unknown = [name for name in asked if name not in there]
     if unknown:

@@ -1,1 +1,1 @@
-"""Where ECG records come from: PTB-XL tables, WFDB conversion, the HDF5 store and the data modules."""
+"""From an HDF5 file to batches on the device."""

@@ -166,10 +166,8 @@ class PTBXLDataModule(ECGDataModule):
             # only after it has come here
             number = self.trainer.fit_loop.total_batch_idx + 1
             generator = seeded_generator(x.device, self.seed, number, self.trainer.global_rank)
-            rate = self.sampling_rate
             for transform in self.transforms:
-                x, y = transform(x, y, rate, generator)
-                rate = transform.output_rate(rate)
+                x, y = transform(x, y, self.sampling_rate, generator)
         return (x, y, ids) if self.trainer.predicting else (x, y)
 
     def _settle_residency(self) -> None:
@@ -219,7 +217,7 @@ class PTBXLDataModule(ECGDataModule):
             raise ProjectionError(f"data.batch_size must be at least 1, found {self.batch_size}.")
         if not 0 < self.train_fraction <= 1:
             raise ProjectionError(f"data.train_fraction must be above 0 and at most 1, found {self.train_fraction}.")
-        if fixed := [type(each).__name__ for each in self.transforms if not each.random]:
+        if fixed := [type(each).__name__ for each in self.transforms if not each.random or each.output_rate(1) != 1]:
             raise ProjectionError(
                 f"data.transforms augments training batches, but {', '.join(fixed)} belongs to every record that the "
                 "model ever sees: give it as model.init_args.preprocess, which the checkpoint keeps."

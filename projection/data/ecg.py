@@ -27,7 +27,10 @@ class ECGDataModule(LightningDataModule):
         return len(self.class_names)
 
     def training_signals(self) -> Iterator[Tensor]:
-        """Yield the training records once, not augmented, `(batch, leads, time)` in mV."""
+        """Yield the training records, `(batch, leads, time)` in mV, from which a task learns their scale.
+
+        Override it if `train_dataloader` augments records or leaves some out.
+        """
         for batch in self.train_dataloader():
             yield batch[0]
 

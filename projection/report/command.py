@@ -35,7 +35,7 @@ def report(
     at; and the configuration and origin of everything. What is missing, such as the data file, is named there.
 
     Args:
-        runs: Run folders of one task; of several, the first one's records are shown.
+        runs: Run folders of one label set; of several, the first one's records are shown.
         output: The page to write; an existing one is replaced. It holds patients' data: keep it like the data.
         cases: How many false positives, false negatives and hits of each class to draw (0 or more).
         classes: Whose records to draw; None takes all classes of small tasks and the most frequent ones of large tasks.

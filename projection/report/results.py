@@ -67,7 +67,7 @@ def results_of(runs: Sequence[Run], judged: Mapping[str, Judgement], options: Op
     """Collect everything that follows from predictions.
 
     Args:
-        runs: The runs, of one task and the same test records.
+        runs: The runs, of the same classes and test records.
         judged: Their judgements by name, in the same order.
         options: What is wanted.
 
@@ -75,7 +75,7 @@ def results_of(runs: Sequence[Run], judged: Mapping[str, Judgement], options: Op
         The template's `results`.
 
     Raises:
-        ProjectionError: If a class in `options` is not one of the task.
+        ProjectionError: If a class in `options` is not one of the runs'.
     """
     first, judgement = runs[0], next(iter(judged.values()))
     source, why = _source(first)

@@ -13,12 +13,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from projection import __version__
 from projection.errors import ProjectionError
 from projection.files import completed_or_removed
 
 RUN_ID = "PROJECTION_RUN_ID"
 GIT_COMMIT = "PROJECTION_GIT_COMMIT"  # where the code is a copy without its history
-_PACKAGES = ("projection", "torch", "lightning", "jsonargparse", "torchmetrics", "numpy", "h5py", "wfdb")
+_PACKAGES = ("torch", "lightning", "jsonargparse", "torchmetrics", "numpy", "h5py", "wfdb")
 
 
 def run_id() -> str:
@@ -69,13 +70,23 @@ def evaluated_run(checkpoint: str | None) -> Path | None:
 
 
 def begun_run(configs: Sequence[Path]) -> Path | None:
-    """Find the run whose configuration is given, if it has a state to go on from.
+    """Find the run to go on with, if the first configuration is one's.
 
     Args:
         configs: The configuration files, in order.
+
+    Raises:
+        ProjectionError: If it has no state to go on from.
     """
     folder = configs[0].resolve().parent if configs else Path()
-    return folder if configs and (folder / "checkpoints" / "last.ckpt").is_file() else None
+    if not configs or configs[0].name != "config.yaml" or not (folder / "provenance.json").is_file():
+        return None
+    if not (folder / "checkpoints" / "last.ckpt").is_file():
+        raise ProjectionError(
+            f"{folder} has no checkpoints/last.ckpt to go on from. Without `--ckpt_path last` its configuration begins "
+            "a new run."
+        )
+    return folder
 
 
 def evaluated_checkpoint(checkpoint: str | None, configs: Sequence[Path]) -> str | None:
@@ -178,7 +189,7 @@ def provenance(data: Mapping[str, Any]) -> dict[str, Any]:
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "python": sys.version.split()[0],
-        "versions": {name: version(name) for name in _PACKAGES},
+        "versions": {"projection": __version__, **{name: version(name) for name in _PACKAGES}},
         "git": _git_commit(),
         "data": dict(data),
     }

@@ -20,8 +20,8 @@ def load(checkpoint: Path | str) -> ClassificationTask:
     """Load a model that `fit` trained, ready for use on the CPU: it needs neither the run folder nor the data.
 
     `load(path)(x)` gives logits `(batch, classes)` for signals `(batch, leads, time)` in mV; the model's `learned` says
-    with which leads, sampling rate and classes. No code is run but the classes of network and transforms, which are
-    imported by their names.
+    with which leads, sampling rate and classes. Nothing is called but the classes of task, network and transforms,
+    which must be torch.nn.Modules; the modules that hold them are imported by name.
 
     Args:
         checkpoint: The file, such as `runs/exp/latest/checkpoints/best.ckpt`.
@@ -40,7 +40,7 @@ def load(checkpoint: Path | str) -> ClassificationTask:
         )
     task = _built(path, described)
     task.on_load_checkpoint(content)
-    _take_weights(task, content["state_dict"], path)
+    _take_weights(task, content.get("state_dict", {}), path)
     return task.eval()
 
 
@@ -56,20 +56,23 @@ def _built(path: Path, described: Mapping[str, Any]) -> ClassificationTask:
             _check_module(name)
         built = parser.instantiate_classes(parser.parse_object({"model": model})).model
     except (ArgumentError, ImportError, AttributeError, TypeError, ValueError, RuntimeError) as error:
-        raise ProjectionError(f"The model of {path} cannot be built here ({_first_line(error)}).") from error
+        # jsonargparse says where first, and what last
+        lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()]
+        raise ProjectionError(f"The model of {path} cannot be built here ({' '.join(lines[-2:])}).") from error
     assert isinstance(built, ClassificationTask)
     return built
 
 
-def _class_paths(value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        if "class_path" in value:
-            yield str(value["class_path"])
-        for part in value.values():
-            yield from _class_paths(part)
+def _class_paths(value: Any, name: str = "net") -> Iterator[str]:
+    """List all that will be called: class paths, and a net or transform that is named by a word alone."""
+    if isinstance(value, str) and name in ("net", "preprocess", "class_path"):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _class_paths(part, key)
     elif isinstance(value, list | tuple):
         for part in value:
-            yield from _class_paths(part)
+            yield from _class_paths(part, name)
 
 
 def _check_module(class_path: str) -> None:

@@ -1,7 +1,7 @@
 """The predictions of runs, as `fit` stores them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -86,9 +86,7 @@ def mean_of(runs: Sequence[Predictions]) -> Predictions:
     first = runs[0]
     for other in runs[1:]:
         check_comparable(first, other)
-    return Predictions(
-        first.ids, torch.stack([run.scores for run in runs]).mean(dim=0), first.labels, first.class_names
-    )
+    return replace(first, scores=torch.stack([run.scores for run in runs]).mean(dim=0))
 
 
 def check_comparable(one: Predictions, other: Predictions) -> None:
@@ -104,9 +102,10 @@ def check_comparable(one: Predictions, other: Predictions) -> None:
     if one.class_names != other.class_names:
         raise ProjectionError(
             f"The runs have different classes: {', '.join(one.class_names[:5])} ... ({len(one.class_names)}) and "
-            f"{', '.join(other.class_names[:5])} ... ({len(other.class_names)}). Compare runs of one task."
+            f"{', '.join(other.class_names[:5])} ... ({len(other.class_names)}). Compare runs of one label set."
         )
-    if not torch.equal(one.ids, other.ids) or not torch.equal(one.labels, other.labels):
+    same = one.numbered == other.numbered and torch.equal(one.ids, other.ids) and torch.equal(one.labels, other.labels)
+    if not same:
         raise ProjectionError(
             f"The runs were judged on different records or labels ({len(one.ids):,} and {len(other.ids):,} records). "
             "Compare runs on the same data file and folds."

@@ -67,6 +67,11 @@ def read_run(folder: Path) -> Run:
             f"{_differing(validation.class_names, test.class_names)}. Bring both files of the same run together."
         )
     run = Run(folder, *read_settings(folder), validation, test)
+    if "task" in run.data_arguments():
+        raise ProjectionError(
+            f"{folder} is a run of a version before 0.2, whose settings are called otherwise: train it again, or judge "
+            "it with the version in its provenance.json."
+        )
     if missing := [name for name in run.label_set() if name not in test.class_names]:
         raise ProjectionError(
             f"The predictions of {folder} lack {', '.join(missing)}, which the run learned by its config.yaml: bring "

@@ -222,7 +222,11 @@ class ClassificationTask(LightningModule):
         }
 
     def _preprocessed(self, x: Tensor) -> Tensor:
-        return preprocessed(self._transforms, x.float(), self._known_rate()) if self._transforms else x
+        if not self._transforms:
+            return x
+        # in full precision, as mean and standard deviation are computed
+        with torch.autocast(x.device.type, enabled=False):
+            return preprocessed(self._transforms, x.float(), self._known_rate())
 
     def _logits(self, x: Tensor) -> Tensor:
         logits: Tensor = self.net(((x - self.mean) / self.std).to(self.dtype))

@@ -30,6 +30,8 @@ def check_contract(learned: Contract | None, own: Contract) -> None:
             "The checkpoint does not state its classes, leads and preprocessing: it is of another model, or of a "
             "version of projection before 0.2. Train it again."
         )
+    if missing := own.keys() - learned.keys():
+        raise ProjectionError(f"The checkpoint does not state its {', '.join(sorted(missing))}: it is damaged.")
     for name, hint in (
         ("class_names", "Set data.labels accordingly."),
         ("lead_names", "Give the data with these leads, in this order."),

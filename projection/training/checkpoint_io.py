@@ -10,6 +10,7 @@ from lightning.fabric.utilities.types import _PATH
 from typing_extensions import override
 
 from projection.checkpoint import read_checkpoint
+from projection.errors import ProjectionError
 from projection.files import completed_or_removed
 
 
@@ -36,4 +37,8 @@ class WholeCheckpointIO(TorchCheckpointIO):
     ) -> dict[str, Any]:
         if "://" in str(path):
             return super().load_checkpoint(path, map_location, weights_only)
-        return read_checkpoint(Path(path), weights_only=weights_only is not False)
+        try:
+            return read_checkpoint(Path(path), weights_only=weights_only is not False)
+        except ProjectionError as error:
+            hint = " If you trust its origin, `--weights_only false` loads it all the same."
+            raise ProjectionError(f"{error}{hint}" if "could run code" in str(error) else str(error)) from error

@@ -28,8 +28,9 @@ class PredictionWriter(Callback):
 
     The validations within a training leave no table; the one of its best checkpoint does. Columns are ecg_id, then one
     per class; validation and test add the labels as `label_<class>`. Any model has tables whose steps return
-    probabilities `(batch, classes)`, the shape of its labels. Batches of other data modules may name their records, as
-    `(x, y, ids)`; where they do not, a column `row` in the place of ecg_id counts them from 0 in the loader's order.
+    probabilities `(batch, classes)`, the shape of its labels, which are 0 or 1. Batches of other data modules may name
+    their records, as `(x, y, ids)` with whole numbers; where they do not, a column `row` in the place of ecg_id counts
+    them from 0 in the loader's order.
 
     Args:
         format: csv or parquet.
@@ -101,10 +102,12 @@ class PredictionWriter(Callback):
         labels = batch[1]
         if not isinstance(labels, Tensor) or outputs.ndim != 2 or outputs.shape != labels.shape:
             return
+        if not ((labels == 0) | (labels == 1)).all():  # of another task than classification
+            return
         if self._batches:
             places = torch.from_numpy(self._batches[batch_idx]).to(outputs.device)
-        elif len(batch) > 2:
-            places = torch.as_tensor(batch[2], device=outputs.device)
+        elif len(batch) > 2 and _are_ids(batch[2], len(outputs)):
+            places = batch[2].to(outputs.device)
         else:
             places = torch.arange(self._seen, self._seen + len(outputs), device=outputs.device)
             self._numbered = True
@@ -132,6 +135,10 @@ class PredictionWriter(Callback):
                 table.to_csv(partial, index=False)
             else:
                 table.to_parquet(partial, index=False)
+
+
+def _are_ids(values: Any, count: int) -> bool:
+    return isinstance(values, Tensor) and values.shape == (count,) and not values.is_floating_point()
 
 
 def _from_all_ranks(parts: list[Tensor]) -> Tensor:

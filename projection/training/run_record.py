@@ -9,6 +9,7 @@ from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from typing_extensions import override
 
 from projection.data.ecg import ECGDataModule
+from projection.files import completed_or_removed
 from projection.runs.folder import link_latest, provenance, write_json
 
 
@@ -28,7 +29,8 @@ class RunRecord(SaveConfigCallback):
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         config = self.parser.dump(_without_place(self.config), skip_unset=False)
-        (folder / "config.yaml").write_text(config)
+        with completed_or_removed(folder / "config.yaml") as partial:
+            partial.write_text(config)
         write_json(folder / "provenance.json", provenance(_data_facts(trainer)))
         if stage == "fit":
             link_latest(folder)

@@ -9,10 +9,9 @@ from projection.transforms.transform import Generator, Transform
 
 
 class Normalise(Transform):
-    """Subtract a mean and divide by a standard deviation. Applies to evaluation as well.
+    """Subtract a mean and divide by a standard deviation: for model.init_args.preprocess.
 
-    ClassificationTask standardises by the training folds in any case; this one is for other models, or to normalise
-    each record by itself.
+    ClassificationTask standardises by the training folds in any case; this one normalises each record by itself.
 
     Args:
         over: Whose mean and standard deviation: record (each over all of its leads, which keeps their relation), lead

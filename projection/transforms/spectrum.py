@@ -14,7 +14,7 @@ class BandPass(Transform):
     """Keep a band of frequencies, without shifting anything in time.
 
     The response is that of two analog Butterworth filters, a high-pass and a low-pass, each run forwards and backwards,
-    applied to the spectrum of the signal mirrored at its ends. Applies to evaluation as well.
+    applied to the spectrum of the signal mirrored at its ends. For model.init_args.preprocess.
 
     Args:
         low: Lower edge in Hz (above 0), where half of the amplitude is left; null for none.
@@ -61,7 +61,8 @@ class BandPass(Transform):
 class Resample(Transform):
     """Change the sampling rate, for instance to use a file at 500 Hz with a recipe for 100 Hz.
 
-    Frequencies above half of the lower rate are cut off; all others stay as they are. Applies to evaluation as well.
+    Frequencies above half of the lower rate are cut off; all others stay as they are. For
+    model.init_args.preprocess.
 
     Args:
         hertz: The new sampling rate in Hz (1 or more).

@@ -20,6 +20,7 @@ from projection.data.datamodule import PTBXLDataModule
 from projection.data.signal_sets import DeviceSignals
 from projection.nets import CNN1d, XResNet1d
 from projection.tasks import OneCycle
+from projection.tasks.preprocessing import mean_and_std
 from projection.transforms import RandomCrop
 from tests.benchmarks.table import Row
 
@@ -90,7 +91,7 @@ def bare_loop(path: Path) -> float:
     net = CNN1d(12, len(data.class_names), [8])
     optimizer = torch.optim.AdamW(net.parameters(), lr=0.01, weight_decay=0.01)
     schedule = OneCycle(optimizer, EPOCHS * len(loader))
-    mean, std = data.mean_and_std()
+    mean, std = mean_and_std(data.training_signals())
     best = float("inf")
     for epoch in range(EPOCHS):
         loader.batch_sampler.set_epoch(epoch)

@@ -127,23 +127,23 @@ def test_a_fraction_is_drawn_evenly_from_the_training_folds(corpus_file: Path, r
 
 
 class Seen(Transform):
-    """Notes at which rate it is applied, and halves it."""
+    """Notes at which rate it is applied."""
 
     def __init__(self) -> None:
         super().__init__()
         self.rates: list[int] = []
-
-    def output_rate(self, sampling_rate: int) -> int:
-        return sampling_rate // 2
 
     def forward(self, x: Any, y: Any, sampling_rate: int, generator: Any = None) -> Any:
         self.rates.append(sampling_rate)
         return x, y
 
 
-def test_each_augmentation_is_told_the_rate_that_the_one_before_leaves_and_evaluation_sees_none(
-    corpus_file: Path,
-) -> None:
+class Faster(Seen):
+    def output_rate(self, sampling_rate: int) -> int:
+        return 2 * sampling_rate
+
+
+def test_augmentations_are_told_the_rate_of_the_data_and_evaluation_sees_none(corpus_file: Path) -> None:
     seen = [Seen(), Seen()]
     data = prepared(corpus_file, transforms=seen, batch_size=5)
     assert data.sampling_rate == 100
@@ -156,13 +156,15 @@ def test_each_augmentation_is_told_the_rate_that_the_one_before_leaves_and_evalu
     data.trainer.training, data.trainer.predicting = True, False  # type: ignore[union-attr,misc]
     data.trainer.fit_loop = SimpleNamespace(total_batch_idx=0)  # type: ignore[union-attr,assignment]
     data.on_after_batch_transfer((x, y, ids), 0)
-    assert [each.rates for each in seen] == [[100], [50]]
+    assert [each.rates for each in seen] == [[100], [100]]
 
 
 def test_what_every_record_goes_through_is_no_augmentation(corpus_file: Path) -> None:
     told = r"augments training batches, but Normalise, Resample belongs to every .*model\.init_args\.preprocess"
     with pytest.raises(ProjectionError, match=told):
         prepared(corpus_file, transforms=[Normalise(), GaussianNoise(), Resample(50)])
+    with pytest.raises(ProjectionError, match="but Faster belongs to every record"):
+        prepared(corpus_file, transforms=[Faster()])
 
 
 def test_an_epoch_continues_in_a_new_data_module_where_a_checkpoint_was_saved(corpus_file: Path, raw: Raw) -> None:

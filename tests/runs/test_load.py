@@ -68,13 +68,14 @@ def changed(checkpoint: Path, place: Path, **values: Any) -> Path:
     [
         ({"class_path": "os.system", "init_args": {"command": "touch pwned"}}, "os.system is no torch.nn.Module"),
         ({"class_path": "tests.own_module.torch"}, "is no torch.nn.Module"),
+        ("tests.own_module.make_net", "tests.own_module.make_net is no torch.nn.Module"),
         ({"class_path": "nowhere.Net"}, "No module named 'nowhere'"),
         ({"class_path": "projection.nets.CNN1d", "init_args": {"widths": [4, 8, 8]}}, "are of another network"),
-        ({"class_path": "projection.nets.CNN1d", "init_args": {"depth": 3}}, "cannot be built here"),
+        ({"class_path": "projection.nets.CNN1d", "init_args": {"depth": 3}}, "cannot be built here .*depth"),
     ],
 )
 def test_what_a_checkpoint_names_is_a_network_or_refused(
-    fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: dict[str, Any], told: str
+    fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, described: Any, told: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     whole = torch.load(fitted / "checkpoints" / "best.ckpt", weights_only=True)
@@ -91,5 +92,11 @@ def test_a_checkpoint_that_holds_more_or_states_nothing_is_refused(fitted: Path,
         load(changed(best, tmp_path / "code.ckpt", more=Path("/")))
     with pytest.raises(ProjectionError, match="does not describe its model"):
         load(changed(best, tmp_path / "other.ckpt", hyper_parameters={}))
+    contract = torch.load(best, weights_only=True)["contract"]
+    del contract["preprocess"]
+    with pytest.raises(ProjectionError, match="does not state its preprocess: it is damaged"):
+        load(changed(best, tmp_path / "less.ckpt", contract=contract))
+    with pytest.raises(ProjectionError, match="are of another network"):
+        load(changed(best, tmp_path / "empty.ckpt", state_dict={}))
     with pytest.raises(ProjectionError, match="There is no checkpoint"):
         load(tmp_path / "none.ckpt")

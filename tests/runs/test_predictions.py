@@ -127,6 +127,19 @@ def test_the_ensemble_is_the_mean_of_probabilities() -> None:
     assert joined.class_names == one.class_names
 
 
+def test_records_without_ids_are_counted_in_each_split_by_itself(tmp_path: Path) -> None:
+    for run in ("a", "b"):
+        for split in ("val", "test"):
+            write(tmp_path / run, split, made_up(1.0))
+            path = tmp_path / run / "predictions" / f"{split}.csv"
+            path.write_text(path.read_text().replace("ecg_id", "row", 1))
+    # also of their mean
+    main(["evaluate", str(tmp_path / "a"), str(tmp_path / "b"), "--ensemble", "true", "--resamples", "5"])
+    known = replace(read_predictions(tmp_path / "a", "val"), numbered=False)
+    with pytest.raises(ProjectionError, match="different records"):
+        mean_of([known, read_predictions(tmp_path / "b", "val")])
+
+
 def test_runs_that_do_not_belong_together_are_refused() -> None:
     one = made_up(1.0)
     check_comparable(one, made_up(2.0, seed=1))

@@ -143,6 +143,12 @@ def test_without_its_data_a_run_is_judged_and_told_what_is_missing(
     assert {key: found[key] for key in ("summary", "classes")} == {key: whole[key] for key in ("summary", "classes")}
 
 
+def test_a_run_of_an_older_version_is_told_so(run: Path) -> None:
+    configure(run, task="superdiagnostic")
+    with pytest.raises(SystemExit, match=r"is a run of a version before 0\.2"):
+        evaluated(run)
+
+
 @pytest.mark.parametrize("name", ["config.yaml", "provenance.json"])
 @pytest.mark.parametrize(("content", "message"), [("{", "is damaged"), ("[1]", "is not what `fit` wrote")])
 def test_damaged_settings_are_told(run: Path, name: str, content: str, message: str) -> None:

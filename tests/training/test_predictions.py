@@ -3,18 +3,22 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from sklearn.metrics import average_precision_score, roc_auc_score
+from torch.utils.data import DataLoader
 
 from projection.__main__ import main
 from projection.corpus.statements import class_names
 from projection.corpus.store import open_store
 from projection.data.datamodule import PTBXLDataModule
 from projection.tasks import ClassificationTask
+from projection.training import PredictionWriter
 from tests.building import build
 from tests.conftest import ROOT, Run
 from tests.own_module import MeanModel, TwoLeads
@@ -124,6 +128,51 @@ def test_any_model_that_gives_probabilities_is_judged_on_any_data(run: Run) -> N
     assert found["summary"]["auroc"] == pytest.approx(roc_auc_score(y, model(x).detach()), abs=1e-6)
     main(["report", str(folder), "--resamples", "20", "--output", "page.html"])
     assert "class_1" in Path("page.html").read_text()
+
+
+class Named(TwoLeads):
+    """Names its records, or gives something else beside signals and labels."""
+
+    third: Any = None
+
+    def loader(self, first: int) -> Any:
+        x, y = super().loader(first).dataset.tensors
+        batches = [(x[start : start + 8], y[start : start + 8], self.third(start)) for start in range(0, 80, 8)]
+        return DataLoader(batches, batch_size=None)
+
+
+@pytest.mark.parametrize(
+    ("third", "column"),
+    [
+        (lambda start: torch.arange(start, start + 8) + 500, "ecg_id"),
+        (lambda start: [f"file {number}" for number in range(8)], "row"),
+        (lambda start: torch.rand(8), "row"),
+        (lambda start: torch.zeros(8, 2).long(), "row"),
+        (lambda start: {"age": torch.zeros(8)}, "row"),
+    ],
+)
+def test_whole_numbers_beside_a_batch_name_its_records_and_nothing_else_does(
+    tmp_path: Path, third: Any, column: str
+) -> None:
+    data, writer = Named(), PredictionWriter()
+    data.third = third
+    quiet = {"logger": False, "enable_progress_bar": False, "accelerator": "cpu", "callbacks": [writer]}
+    Trainer(default_root_dir=tmp_path, **quiet).test(MeanModel(), datamodule=data, verbose=False)
+    table = pd.read_csv(tmp_path / "predictions" / "test.csv")
+    assert table[column].tolist() == list(range(500, 580) if column == "ecg_id" else range(80))
+
+
+def test_labels_that_are_no_classes_leave_no_table(tmp_path: Path) -> None:
+    class Graded(TwoLeads):
+        def loader(self, first: int) -> Any:
+            x, y = super().loader(first).dataset.tensors
+            return DataLoader([(x, y / 2)], batch_size=None)
+
+    writer = PredictionWriter()
+    quiet = {"logger": False, "enable_progress_bar": False, "accelerator": "cpu", "callbacks": [writer]}
+    Trainer(default_root_dir=tmp_path, **quiet).test(MeanModel(), datamodule=Graded(), verbose=False)
+    assert writer.path is None
+    assert not (tmp_path / "predictions").exists()
 
 
 def test_data_of_the_user_s_own_have_their_own_defaults(run: Run) -> None:
