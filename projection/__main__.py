@@ -17,6 +17,7 @@ _TRAINER = {
     "test": "judge a checkpoint on the test folds",
     "predict": "write a checkpoint's probabilities, one row per record",
 }
+_RESOLVE = {"resolve": "print what an experiment is, as JSON: settings, folder, data and how to make them"}
 _DATA = {
     "download": ("projection.corpus.download", "fetch PTB-XL from PhysioNet, checked and resumable"),
     "synthesize": ("projection.synthetic", "make a PTB-XL-shaped corpus that needs no download"),
@@ -46,6 +47,10 @@ def main(args: Sequence[str] | None = None) -> None:
             from projection.cli import run_trainer
 
             run_trainer(None if args is None else given)
+        elif command in _RESOLVE:
+            from projection.resolve import resolve
+
+            resolve(given[1:])
         else:
             _run_data_command(command, given[1:])
     except KeyboardInterrupt:
@@ -78,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"projection {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, text in [*_TRAINER.items(), *((name, text) for name, (_, text) in _DATA.items())]:
+    for name, text in [*_TRAINER.items(), *_RESOLVE.items(), *((name, text) for name, (_, text) in _DATA.items())]:
         commands.add_parser(name, help=text, add_help=False)
     return parser
 

@@ -1,7 +1,10 @@
 """What EXP names: the configurations that come with projection, and where they are."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+
+from projection.errors import ProjectionError
 
 _PACKAGE = Path(__file__).resolve().parent
 # beside the package in a clone, inside of it where it was installed from a wheel
@@ -36,6 +39,31 @@ def _path(name: str) -> str:
         return str(shipped) if shipped.is_file() else name
     except OSError:  # settings in the place of a file, too long for a name
         return name
+
+
+def experiment_files(experiment: str, root: Path = Path()) -> list[Path]:
+    """Find the configurations that an experiment stacks.
+
+    Args:
+        experiment: What EXP is: the path of a file below `configs/` without its ending, or several, joined by +.
+        root: Where `configs/` is; what is not there may come with projection.
+
+    Raises:
+        ProjectionError: If it is no such name, or there is no such file.
+    """
+    one = r"[A-Za-z0-9_][A-Za-z0-9_./-]*"
+    if not re.fullmatch(rf"{one}(\+{one})*", experiment) or ".." in experiment:
+        raise ProjectionError(f"EXP is the name of an experiment, as in EXP=demo; found: {experiment}")
+    names = [f"{name}.yaml" for name in experiment.split("+")]
+    found = [[file for file in (root / "configs" / name, CONFIGS / name) if file.is_file()] for name in names]
+    if missing := [name for name, files in zip(names, found, strict=True) if not files]:
+        raise ProjectionError(f"there is no configs/{missing[0]}; experiments: {' '.join(_experiments())}")
+    return [files[0] for files in found]
+
+
+def _experiments() -> list[str]:
+    names = (str(path.relative_to(CONFIGS).with_suffix("")) for path in CONFIGS.rglob("*.yaml"))
+    return sorted(name for name in names if name != "base" and not name.startswith(("presets/", "nets/")))
 
 
 def experiment_name(configs: Sequence[Path], model: str) -> str:

@@ -1,8 +1,12 @@
 """What an experiment is called."""
 
+import json
 from pathlib import Path
 
-from projection.experiment import experiment_name, find_configs
+import pytest
+
+from projection.__main__ import main
+from projection.experiment import CONFIGS, experiment_name, find_configs
 
 
 def test_experiments_are_named_after_all_that_is_stacked_but_for_presets(tmp_path: Path) -> None:
@@ -24,3 +28,49 @@ def test_a_clone_below_a_folder_named_runs_or_configs_changes_no_name(tmp_path: 
 def test_settings_in_the_place_of_a_file_stay(tmp_path: Path) -> None:
     words = ["--config", "{trainer: {max_epochs: 3}, " + "x" * 5000 + "}"]
     assert find_configs(words) == words
+
+
+def test_what_a_training_would_be_is_told_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(["resolve", "benchmark/rhythm+nets/s4", "--trainer.max_epochs", "3"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["name"] == "benchmark/rhythm+nets/s4"
+    assert told["configs"] == [str(CONFIGS / f"{name}.yaml") for name in ("benchmark/rhythm", "nets/s4")]
+    assert told["folder"] == "runs/benchmark/rhythm+nets/s4"
+    (data,) = told["data"]
+    assert (data["path"], data["exists"]) == ("data/ptbxl_100hz.h5", False)
+    assert [command.split()[3] for command in data["commands"]] == ["download", "convert"]
+    assert data["commands"][1].endswith("--output data/ptbxl_100hz.h5 --sampling_rate 100 --source_version 1.0.3")
+    settings = told["config"]
+    assert (settings["trainer"]["max_epochs"], settings["data"]["init_args"]["labels"]) == (3, "rhythm")
+    assert settings["model"]["init_args"]["net"]["class_path"] == "projection.nets.S4"
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_experiment_of_the_user_s_own_is_in_configs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("configs").mkdir()
+    Path("configs/mine.yaml").write_text((CONFIGS / "demo.yaml").read_text().replace("data/demo", "data/own"))
+    main(["resolve", "mine+presets/debug"])
+    told = json.loads(capsys.readouterr().out)
+    assert (told["name"], told["configs"][0]) == ("mine", "configs/mine.yaml")
+    assert told["data"] == [{"path": "data/own_100hz.h5", "exists": False, "commands": []}]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nope"], "there is no configs/nope.yaml; experiments: benchmark/all"),
+        (["../demo"], "EXP is the name of an experiment, as in EXP=demo; found: ../demo"),
+        (["demo;x"], "EXP is the name of an experiment"),
+        ([], "Name an experiment first"),
+        (["--trainer.max_epochs", "3"], "Name an experiment first"),
+    ],
+)
+def test_what_is_no_experiment_is_refused(words: list[str], told: str) -> None:
+    with pytest.raises(SystemExit, match=told.replace(".", r"\.")):
+        main(["resolve", *words])

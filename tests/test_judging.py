@@ -101,11 +101,18 @@ def test_a_checkpoint_that_runs_code_is_refused(run: Run, fitted: Path, command:
         assert results(trusted).items() <= results(fitted).items()
 
 
-def test_a_checkpoint_of_another_sampling_rate_is_refused(run: Run, fitted: Path) -> None:
+def test_a_checkpoint_of_another_sampling_rate_or_preprocessing_is_refused(run: Run, fitted: Path) -> None:
     checkpoint = torch.load(fitted / "checkpoints" / "best.ckpt", weights_only=True)
     torch.save({**checkpoint, "contract": {**checkpoint["contract"], "sampling_rate": 500}}, Path.cwd() / "other.ckpt")
     with pytest.raises(SystemExit, match="learned from records at 500 Hz, but the data has 100 Hz"):
         run("test", *of(fitted, "other.ckpt"))
+    normalise = ["--model.init_args.preprocess", "[{class_path: projection.transforms.Normalise}]"]
+    told = r"learned with preprocess: none, but here they are Normalise\(over='record', mean=None, std=None\)"
+    with pytest.raises(SystemExit, match=told):
+        run("test", *of(fitted, str(fitted / "checkpoints" / "best.ckpt")), *normalise)
+    # where fixed transforms were before, nothing is let through in silence
+    with pytest.raises(SystemExit, match=r"Normalise belongs to every record .* model\.init_args\.preprocess"):
+        run("predict", *of(fitted, str(fitted / "checkpoints" / "best.ckpt")), "--data.transforms+=Normalise")
 
 
 def test_checkpoints_load_without_the_data_and_carry_their_preprocessing(fitted: Path) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,9 @@ import yaml
 from launchers.sagemaker.hyperparameters import CONFIG, encode
 from launchers.sagemaker.settings import SubmissionError
 from projection.cli import resolved
+from projection.errors import ProjectionError
+from projection.experiment import experiment_files
+from projection.resolve import data_paths
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -48,15 +50,11 @@ def read_experiment(name: str, words: Sequence[str]) -> Experiment:
     Raises:
         SubmissionError: If the configuration is not there or not accepted, or data are missing.
     """
-    one = r"[A-Za-z0-9_][A-Za-z0-9_./-]*"
-    if not re.fullmatch(rf"{one}(\+{one})*", name) or ".." in name:
-        raise SubmissionError(f"EXP is the name of an experiment, as in EXP=demo; found: {name}")
-    stacked = []
-    for part in name.split("+"):
-        file = PROJECT / "configs" / f"{part}.yaml"
-        if not file.is_file():
-            raise SubmissionError(f"there is no configs/{part}.yaml; experiments: {' '.join(_experiments())}")
-        stacked += ["--config", str(file)]
+    try:
+        files = experiment_files(name, PROJECT)
+    except ProjectionError as error:
+        raise SubmissionError(str(error)) from error
+    stacked = [word for file in files for word in ("--config", str(file))]
     name = name.split("+")[0]
     settings = _settings(words)
     settings_of_job = _resolve(name, stacked, words)
@@ -64,12 +62,6 @@ def read_experiment(name: str, words: Sequence[str]) -> Experiment:
         raise SubmissionError(f"ckpt_path names {state}, which the job would not see; leave it out")
     config = yaml.safe_dump(settings_of_job, sort_keys=False)
     return Experiment(name, config, encode({CONFIG: name, **_shown(settings)}), _data_files(name, settings_of_job))
-
-
-def _experiments() -> list[str]:
-    configs = PROJECT / "configs"
-    names = (str(path.relative_to(configs).with_suffix("")) for path in configs.rglob("*.yaml"))
-    return sorted(name for name in names if name != "base" and not name.startswith(("presets/", "nets/")))
 
 
 def _resolve(name: str, configs: Sequence[str], words: Sequence[str]) -> dict[str, Any]:
@@ -119,8 +111,7 @@ def _is_file(value: str) -> bool:
 
 
 def _data_files(name: str, config: Mapping[str, Any]) -> tuple[Path, ...]:
-    given = (config.get("data") or {}).get("init_args", {}).get("path") or []
-    files = [PROJECT / path for path in (given if isinstance(given, list) else [given])]
+    files = [PROJECT / path for path in data_paths(config)]
     for file in files:
         if not file.is_file():
             raise SubmissionError(

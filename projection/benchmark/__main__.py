@@ -12,8 +12,9 @@ from typing import Any
 
 from projection.benchmark import cluster, training
 from projection.benchmark.grid import HOME, Cell, TableError, cells_asked_for, table_folder
-from projection.benchmark.settings import changes, data_files, resolved
+from projection.benchmark.settings import changes, resolved
 from projection.errors import ProjectionError
+from projection.resolve import data_paths
 from projection.runs.folder import is_finished
 
 Settings = Mapping[Cell, Mapping[str, Any]]
@@ -87,14 +88,14 @@ def _say(cells: Sequence[Cell], missing: Sequence[Cell]) -> None:
 
 
 def _train(missing: Sequence[Cell], settings: Settings, arguments: Sequence[str], held: int) -> Sequence[str]:
-    training.make_data([file for cell in missing for file in data_files(settings[cell])], arguments)
+    training.make_data([file for cell in missing for file in data_paths(settings[cell])], arguments)
     failed = training.train(missing, arguments, held)
     return [f"{cell} {how}: {cell.folder}" for cell, how in failed.items()]
 
 
 def _submit(missing: Sequence[Cell], settings: Settings, arguments: Sequence[str]) -> Sequence[str]:
     if missing:
-        check = {tuple(data_files(settings[cell])): cell.experiment for cell in missing}
+        check = {tuple(data_paths(settings[cell])): cell.experiment for cell in missing}
         cluster.submit(missing, list(check.values()), arguments)
     if missing and os.environ.get("DRY_RUN") != "1":
         print("The same `make table` shows what has finished, and trains what failed.", flush=True)

@@ -85,16 +85,3 @@ def differences(old: object, new: object, name: str = "") -> list[tuple[str, obj
         return [(name.replace(".init_args", ""), old, new)]
     below = ((f"{name}.{key}".lstrip("."), key) for key in old if key in new)
     return [found for path, key in below for found in differences(old[key], new[key], path)]
-
-
-def data_files(settings: Mapping[str, Any]) -> Sequence[str]:
-    """List the data files of a cell.
-
-    Args:
-        settings: Its settings.
-
-    Returns:
-        Their paths, none where a data module of a user's own names none.
-    """
-    path = (settings["data"].get("init_args") or {}).get("path") or []
-    return [str(each) for each in (path if isinstance(path, list) else [path])]

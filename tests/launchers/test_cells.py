@@ -12,7 +12,8 @@ import pytest
 from projection.benchmark import cluster, training
 from projection.benchmark.__main__ import main
 from projection.benchmark.grid import Cell, TableError, cells_asked_for
-from projection.benchmark.settings import changes, data_files, differences
+from projection.benchmark.settings import changes, differences
+from projection.resolve import data_paths
 from tests.conftest import ROOT
 from tests.launchers.conftest import executable
 
@@ -192,9 +193,9 @@ def test_changes_are_told_of_runs_that_have_begun(tmp_path: Path) -> None:
     each.folder.mkdir(parents=True)
     (each.folder / "config.yaml").write_text("trainer: {max_epochs: 2}\ndata: {init_args: {path: a.h5}}\n")
     assert changes(each, settings) == "trainer.max_epochs 2, not 3, data.path a.h5, not ['a.h5', 'b.h5']"
-    assert data_files(settings) == ["a.h5", "b.h5"]
-    assert data_files({"data": {"init_args": {"path": "a.h5"}}}) == ["a.h5"]
-    assert data_files({"data": {"class_path": "mine.Data"}}) == []
+    assert data_paths(settings) == ["a.h5", "b.h5"]
+    assert data_paths({"data": {"init_args": {"path": "a.h5"}}}) == ["a.h5"]
+    assert data_paths({"data": {"class_path": "mine.Data"}}) == []
 
 
 def test_data_that_are_missing_are_made_and_those_of_the_command_line_must_be_there(
