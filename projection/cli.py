@@ -44,7 +44,6 @@ from projection.training import (
 )
 from projection.training.checkpoint import bring_to_every_node
 
-COMMANDS = ("fit", "validate", "test", "predict")
 # said first, so that the arguments of another data module are its own: a default's would be handed on where names agree
 _DATA = ("--data", "projection.data.datamodule.PTBXLDataModule")
 _HELP = (
@@ -65,7 +64,34 @@ _SWITCHES = {
 
 
 class ProjectionCLI(LightningCLI):
-    """Lightning's command line with PTB-XL's defaults, a run folder, and a test of the best checkpoint after `fit`."""
+    """Lightning's command line with PTB-XL's defaults, a run folder, and a test of the best checkpoint after `fit`.
+
+    Args:
+        command: fit, validate, test or predict.
+        words: What follows it.
+    """
+
+    def __init__(self, command: str, words: Sequence[str]) -> None:
+        self._command = command
+        # jsonargparse shows the base class, which has no options
+        words = [f"--data.help={_DATA[1]}" if word == "--data.help" else word for word in find_configs(words)]
+        how = {"default_config_files": [str(BASE_CONFIG)], "epilog": _HELP, "usage": f"projection {command} {_USAGE}"}
+        super().__init__(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=RunRecord,
+            parser_class=Parser,
+            parser_kwargs={command: how},
+            auto_configure_optimizers=False,
+            args=[command, *_DATA, *words],
+        )
+
+    @override
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        # parsers of commands that are not called take a third of the time before a run begins
+        return {self._command: LightningCLI.subcommands()[self._command]}
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -266,7 +292,7 @@ def run_trainer(args: list[str] | None) -> None:
     command, *words = sys.argv[1:] if args is None else args
     keep_quiet()
     with shared_run_id(), readable_errors():
-        _run(ProjectionCLI, command, words)
+        ProjectionCLI(command, words)
 
 
 def resolved(words: Sequence[str]) -> dict[str, Any]:
@@ -278,25 +304,8 @@ def resolved(words: Sequence[str]) -> dict[str, Any]:
     keep_quiet()
     try:
         with readable_errors():
-            cli = _run(_Resolver, "fit", list(words))
+            cli = _Resolver("fit", words)
     except ProjectionError as error:
         sys.exit(f"projection fit: {error}")
     settings: dict[str, Any] = yaml.safe_load(cli._parser("fit").dump(cli.config.fit, skip_unset=False))
     return settings
-
-
-def _run(kind: type[ProjectionCLI], command: str, words: list[str]) -> ProjectionCLI:
-    # jsonargparse shows the base class, which has no options
-    words = [f"--data.help={_DATA[1]}" if word == "--data.help" else word for word in find_configs(words)]
-    how = {"default_config_files": [str(BASE_CONFIG)], "epilog": _HELP}
-    return kind(
-        LightningModule,
-        LightningDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        save_config_callback=RunRecord,
-        parser_class=Parser,
-        parser_kwargs={each: {**how, "usage": f"projection {each} {_USAGE}"} for each in COMMANDS},
-        auto_configure_optimizers=False,
-        args=[command, *_DATA, *words],
-    )
