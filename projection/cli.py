@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor, WeightAveraging
@@ -267,22 +266,6 @@ def direct_output(config: Namespace, folder: Path) -> None:
                 logger.init_args.id = logger.init_args.id or os.environ.get("WANDB_RUN_ID", identity)
 
 
-class _Resolver(ProjectionCLI):
-    """Parses the command line, and does nothing else."""
-
-    @override
-    def instantiate_classes(self) -> None:
-        pass
-
-    @override
-    def _run_subcommand(self, subcommand: str) -> None:
-        pass
-
-    @override
-    def _set_seed(self) -> None:
-        pass
-
-
 def run_trainer(args: list[str] | None) -> None:
     """Run one of the trainer commands.
 
@@ -293,19 +276,3 @@ def run_trainer(args: list[str] | None) -> None:
     keep_quiet()
     with shared_run_id(), readable_errors():
         ProjectionCLI(command, words)
-
-
-def resolved(words: Sequence[str]) -> dict[str, Any]:
-    """Work out all settings of a training, as they would stand in its `config.yaml`; nothing is built.
-
-    Args:
-        words: Arguments of `fit`. What is wrong with them ends the process with a message, as there.
-    """
-    keep_quiet()
-    try:
-        with readable_errors():
-            cli = _Resolver("fit", words)
-    except ProjectionError as error:
-        sys.exit(f"projection fit: {error}")
-    settings: dict[str, Any] = yaml.safe_load(cli._parser("fit").dump(cli.config.fit, skip_unset=False))
-    return settings

@@ -2,13 +2,18 @@
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from projection.cli import resolved
+import yaml
+from typing_extensions import override
+
+from projection.cli import ProjectionCLI
 from projection.errors import ProjectionError
 from projection.experiment import experiment_files, experiment_name
+from projection.messages import keep_quiet, readable_errors
 
 # data files that anybody can make, and the commands of projection that do
 _RECIPES = {
@@ -45,6 +50,38 @@ def resolve(words: Sequence[str]) -> None:
         "config": settings,
     }
     print(json.dumps(content, indent=2))
+
+
+def resolved(words: Sequence[str]) -> dict[str, Any]:
+    """Work out all settings of a training, as they would stand in its `config.yaml`; nothing is built.
+
+    Args:
+        words: Arguments of `fit`. What is wrong with them ends the process with a message, as there.
+    """
+    keep_quiet()
+    try:
+        with readable_errors():
+            cli = _Resolver("fit", words)
+    except ProjectionError as error:
+        sys.exit(f"projection fit: {error}")
+    settings: dict[str, Any] = yaml.safe_load(cli._parser("fit").dump(cli.config.fit, skip_unset=False))
+    return settings
+
+
+class _Resolver(ProjectionCLI):
+    """Parses the command line, and does nothing else."""
+
+    @override
+    def instantiate_classes(self) -> None:
+        pass
+
+    @override
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
+
+    @override
+    def _set_seed(self) -> None:
+        pass
 
 
 def data_paths(settings: Mapping[str, Any]) -> list[str]:

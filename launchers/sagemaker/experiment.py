@@ -12,10 +12,9 @@ import yaml
 
 from launchers.sagemaker.hyperparameters import CONFIG, encode
 from launchers.sagemaker.settings import SubmissionError
-from projection.cli import resolved
 from projection.errors import ProjectionError
 from projection.experiment import experiment_files
-from projection.resolve import data_paths
+from projection.resolve import data_paths, resolved
 
 PROJECT = Path(__file__).resolve().parents[2]
 

@@ -109,7 +109,7 @@ def trainer_command(place: Place, cluster: Cluster) -> list[str]:
     words = ["fit", *(word for path in place.configs() for word in ("--config", str(path))), *given]
     if files:
         words.append(f"--data.path={files[0] if len(files) == 1 else json.dumps(files)}")
-    words += ["--trainer.callbacks+", "projection.training.MetricLines", "--trainer.enable_progress_bar", "false"]
+    words += ["--trainer.enable_progress_bar", "false"]
     words += ["--trainer.num_nodes", str(len(cluster.hosts)), "--trainer.devices", str(cluster.devices)]
     words += ["--trainer.default_root_dir", str(place.run_folder)]
     begun = (place.run_folder / "checkpoints" / "last.ckpt").exists()

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from projection import cli
+from projection import resolve
 from projection.benchmark.grid import HOME, Cell, TableError
 
 # where a run took place and what it showed: its result is the same
@@ -30,7 +30,7 @@ def resolved(cell: Cell, arguments: Sequence[str]) -> dict[str, Any]:
     Raises:
         TableError: If ARGS set what distinguishes cells.
     """
-    settings = cli.resolved([*cell.configs, "--seed_everything", str(cell.seed), *arguments])
+    settings = resolve.resolved([*cell.configs, "--seed_everything", str(cell.seed), *arguments])
     _check_own(cell, settings)
     return settings
 

@@ -51,14 +51,14 @@ def info(path: Path) -> None:
         about.add_row(name, str(value))
     folds, sizes = np.unique(store.tables.records["strat_fold"], return_counts=True)
     about.add_row("records per fold", ", ".join(f"{fold}: {size:,}" for fold, size in zip(folds, sizes, strict=True)))
-    tasks = Table("label set", "classes", "that occur", "records with a label", title="Labels")
-    for task in LABEL_SETS:
-        labels = store.tables.labels(task)
+    sets = Table("label set", "classes", "that occur", "records with a label", title="Labels")
+    for name in LABEL_SETS:
+        labels = store.tables.labels(name)
         present, labelled = labels.any(axis=0).sum(), labels.any(axis=1).sum()
-        tasks.add_row(task, str(labels.shape[1]), str(present), f"{labelled:,}")
+        sets.add_row(name, str(labels.shape[1]), str(present), f"{labelled:,}")
     console = Console()
     console.print(about)
-    console.print(tasks)
+    console.print(sets)
     for ecg_id, reason in zip(*store.skipped().values(), strict=True):
         console.print(f"left out {ecg_id}: {reason}")
 

@@ -78,8 +78,10 @@ def begun_run(configs: Sequence[Path]) -> Path | None:
     Raises:
         ProjectionError: If it has no state to go on from.
     """
-    folder = configs[0].resolve().parent if configs else Path()
-    if not configs or configs[0].name != "config.yaml" or not (folder / "provenance.json").is_file():
+    if not configs or configs[0].name != "config.yaml":
+        return None
+    folder = configs[0].resolve().parent
+    if not (folder / "provenance.json").is_file():
         return None
     if not (folder / "checkpoints" / "last.ckpt").is_file():
         raise ProjectionError(

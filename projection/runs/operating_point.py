@@ -2,10 +2,7 @@
 
 from pathlib import Path
 
-import torch
-
-from projection.checkpoint import read_checkpoint
-from projection.files import completed_or_removed
+from projection.checkpoint import read_checkpoint, write_checkpoint
 from projection.metrics import fit_temperature, fit_thresholds
 from projection.metrics.thresholds import Criterion
 from projection.runs.predictions import read_predictions
@@ -36,5 +33,4 @@ def keep_operating_point(run: Path, checkpoint: Path) -> None:
             "temperature": float(fit_temperature(validation.scores, validation.labels)),
         },
     }
-    with completed_or_removed(checkpoint, ending="sagemaker-ignore") as partial:
-        torch.save(content, partial)
+    write_checkpoint(checkpoint, content)

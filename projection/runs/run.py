@@ -43,8 +43,14 @@ class Run:
     def label_set(self) -> tuple[str, ...]:
         """Name the classes of the run's label set; none where the data module is not this project's."""
         data = self.config.get("data") or {}
-        known = str(data.get("class_path")).endswith("PTBXLDataModule")
-        return class_names(self.data_arguments().get("labels", "all")) if known else ()
+        if not str(data.get("class_path")).endswith("PTBXLDataModule"):
+            return ()
+        if "task" in self.data_arguments():
+            raise ProjectionError(
+                f"{self.folder} is a run of a version before 0.2, whose settings are called otherwise: train it again, "
+                "or judge it with the version in its provenance.json."
+            )
+        return class_names(self.data_arguments().get("labels", "all"))
 
 
 def read_run(folder: Path) -> Run:
@@ -67,11 +73,6 @@ def read_run(folder: Path) -> Run:
             f"{_differing(validation.class_names, test.class_names)}. Bring both files of the same run together."
         )
     run = Run(folder, *read_settings(folder), validation, test)
-    if "task" in run.data_arguments():
-        raise ProjectionError(
-            f"{folder} is a run of a version before 0.2, whose settings are called otherwise: train it again, or judge "
-            "it with the version in its provenance.json."
-        )
     if missing := [name for name in run.label_set() if name not in test.class_names]:
         raise ProjectionError(
             f"The predictions of {folder} lack {', '.join(missing)}, which the run learned by its config.yaml: bring "

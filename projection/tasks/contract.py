@@ -50,15 +50,15 @@ def check_contract(learned: Contract | None, own: Contract) -> None:
 
 def _differing(name: str, learned: Any, own: Any) -> str:
     if name == "class_names":
-        return f"{_counted(learned, 'classes')}, but the data has {_counted(own, '')}"
+        return f"{len(learned)} classes ({_first(learned)}), but the data has {len(own)} ({_first(own)})"
     if name == "sampling_rate":
         return f"from records at {learned} Hz, but the data has {own} Hz"
     what = {"lead_names": "leads", "preprocess": "with preprocess:"}[name]
     return f"{what} {_listed(learned)}, but here they are {_listed(own)}"
 
 
-def _counted(names: Sequence[str], what: str) -> str:
-    return f"{len(names)} {what} ({', '.join(names[:5])}, ...)".replace("  ", " ")
+def _first(names: Sequence[str]) -> str:
+    return ", ".join([*names[:5], "..."])
 
 
 def _listed(values: Sequence[str]) -> str:

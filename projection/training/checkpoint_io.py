@@ -4,14 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.fabric.utilities.types import _PATH
 from typing_extensions import override
 
-from projection.checkpoint import read_checkpoint
-from projection.errors import ProjectionError
-from projection.files import completed_or_removed
+from projection.checkpoint import read_checkpoint, write_checkpoint
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -27,9 +24,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
         if "://" in str(path) or storage_options is not None:
             super().save_checkpoint(checkpoint, path, storage_options)
             return
-        # Amazon SageMaker copies what appears here to S3; its own containers name unfinished files so
-        with completed_or_removed(Path(path), ending="sagemaker-ignore") as partial:
-            torch.save(checkpoint, partial)
+        write_checkpoint(Path(path), checkpoint)
 
     @override
     def load_checkpoint(
@@ -37,8 +32,5 @@ class WholeCheckpointIO(TorchCheckpointIO):
     ) -> dict[str, Any]:
         if "://" in str(path):
             return super().load_checkpoint(path, map_location, weights_only)
-        try:
-            return read_checkpoint(Path(path), weights_only=weights_only is not False)
-        except ProjectionError as error:
-            hint = " If you trust its origin, `--weights_only false` loads it all the same."
-            raise ProjectionError(f"{error}{hint}" if "could run code" in str(error) else str(error)) from error
+        trusted = " If you trust its origin, `--weights_only false` loads it all the same."
+        return read_checkpoint(Path(path), weights_only is not False, trusted)

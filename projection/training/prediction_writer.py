@@ -102,8 +102,6 @@ class PredictionWriter(Callback):
         labels = batch[1]
         if not isinstance(labels, Tensor) or outputs.ndim != 2 or outputs.shape != labels.shape:
             return
-        if not ((labels == 0) | (labels == 1)).all():  # of another task than classification
-            return
         if self._batches:
             places = torch.from_numpy(self._batches[batch_idx]).to(outputs.device)
         elif len(batch) > 2 and _are_ids(batch[2], len(outputs)):
@@ -119,7 +117,8 @@ class PredictionWriter(Callback):
             return
         places, probabilities, labels = (_from_all_ranks(list(part)).cpu() for part in zip(*self._parts, strict=True))
         self._parts = []
-        if not trainer.is_global_zero:
+        of_classes = bool(((labels == 0) | (labels == 1)).all())  # another task may have labels of the same shape
+        if not of_classes or not trainer.is_global_zero:
             return
         order = places.argsort()
         ids = loader.records.ids[places[order]] if isinstance(loader, BatchLoader) else places[order]

@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import yaml
 
 from projection.__main__ import main
 from projection.data.data_set import DataSet, open_data_set
@@ -145,6 +146,10 @@ def test_without_its_data_a_run_is_judged_and_told_what_is_missing(
 
 def test_a_run_of_an_older_version_is_told_so(run: Path) -> None:
     configure(run, task="superdiagnostic")
+    evaluated(run)  # another data module may mean something else by it
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["data"]["class_path"] = "projection.data.datamodule.PTBXLDataModule"
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(SystemExit, match=r"is a run of a version before 0\.2"):
         evaluated(run)
 

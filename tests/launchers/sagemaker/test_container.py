@@ -128,7 +128,7 @@ def test_the_command_says_what_the_platform_laid(prefix: Path, upload: Upload) -
     assert found["words"] == [
         *("fit", "--config", f"{prefix}/input/data/config/mine.yaml", "--config", f"{prefix}/code/configs/demo.yaml"),
         *("--data.labels=form", "--trainer.max_epochs=3", f"--data.path={prefix}/input/data/data/one.h5"),
-        *("--trainer.callbacks+", "projection.training.MetricLines", "--trainer.enable_progress_bar", "false"),
+        *("--trainer.enable_progress_bar", "false"),
         *("--trainer.num_nodes", "1", "--trainer.devices", "1", "--trainer.default_root_dir", f"{prefix}/checkpoints"),
         *("--ckpt_path", "last"),
     ]
