@@ -1,8 +1,11 @@
 """The table at the end of a run."""
 
+import os
+import sys
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
+from shutil import which
 
 from projection.runs.folder import write_json
 
@@ -33,7 +36,12 @@ def report(folder: Path, results: Mapping[str, float]) -> None:
         console.print(table)
     console.print(f"Run folder:  {folder}", soft_wrap=True, highlight=False)
     if (folder / "tensorboard").is_dir():
-        console.print(f"TensorBoard: tensorboard --logdir {folder}", soft_wrap=True, highlight=False)
+        console.print(f"TensorBoard: {_tensorboard()} --logdir {folder}", soft_wrap=True, highlight=False)
+
+
+def _tensorboard() -> str:
+    """Name the command as it is found here, also without the environment's activation."""
+    return "tensorboard" if which("tensorboard") else os.path.relpath(Path(sys.executable).with_name("tensorboard"))
 
 
 def _cell(name: str) -> tuple[str, str]:

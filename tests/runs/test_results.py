@@ -2,11 +2,13 @@
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import pytest
 
 from projection.runs.results import report
+from tests.launchers.conftest import executable
 
 VALUES = {"test/loss": 0.25, "val/auroc": 0.98765, "test/auroc": math.nan, "own": math.inf, "other/thing": 2.0}
 
@@ -40,11 +42,17 @@ def test_the_table_has_a_row_for_each_metric_and_a_column_for_each_split(
     assert [cell.strip() for cell in header.strip("┃").split("┃")] == ["metric", "validation", "test", "value"]
 
 
-def test_the_folder_is_told_and_tensorboard_only_where_it_was_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_folder_is_told_and_tensorboard_only_where_it_was_written_and_as_it_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report(tmp_path, {})
     assert capsys.readouterr().out == f"Run folder:  {tmp_path}\n"
     (tmp_path / "tensorboard").mkdir()
-    report(tmp_path, {})
-    assert capsys.readouterr().out == f"Run folder:  {tmp_path}\nTensorBoard: tensorboard --logdir {tmp_path}\n"
+    for name in ("on_the_path", ".venv"):
+        executable(tmp_path / name / "tensorboard", "#!/bin/sh\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / ".venv" / "python"))
+    for path, command in (("on_the_path", "tensorboard"), ("nowhere", ".venv/tensorboard")):
+        monkeypatch.setenv("PATH", str(tmp_path / path))
+        report(tmp_path, {})
+        assert capsys.readouterr().out == f"Run folder:  {tmp_path}\nTensorBoard: {command} --logdir {tmp_path}\n"
