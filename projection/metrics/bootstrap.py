@@ -12,7 +12,7 @@ _PATIENCE = 10_000  # rejected resamples for each accepted one
 def bootstrap_auroc(
     scores: Tensor, labels: Tensor, resamples: int = 1000, seed: int = 0, patients: Tensor | None = None
 ) -> Tensor:
-    """Compute the macro AUROC of resampled test sets.
+    """Compute the macro AUROC of resampled test sets, float64 `(resamples,)`.
 
     Records are drawn with replacement; a draw in which a class lost all of its positives or negatives is drawn again,
     as in the PTB-XL benchmark (Strodthoff et al., IEEE JBHI 25(5), 2021).
@@ -24,13 +24,8 @@ def bootstrap_auroc(
     Args:
         scores: Any monotone scores `(records, classes)`, such as logits.
         labels: 0 or 1, `(records, classes)`; classes without positives or negatives are left out.
-        resamples: How many.
-        seed: Of the draws.
         patients: Whose each record is, int64 `(records,)`. Patients are drawn then, each with all of their records,
             which are not independent (Field and Welsh, Journal of the Royal Statistical Society B 69, 2007).
-
-    Returns:
-        float64 `(resamples,)`.
 
     Raises:
         ProjectionError: If there is no class with both outcomes, or one is too rare for resampling.
@@ -52,8 +47,6 @@ def draw_counts(positive: Tensor, resamples: int, seed: int, patients: Tensor | 
 
     Args:
         positive: bool `(records, classes)`.
-        resamples: How many.
-        seed: Of the draws.
         patients: Whose each record is, `(records,)`; None draws records.
 
     Returns:

@@ -28,16 +28,7 @@ class Reliability:
 
 
 def reliability(probabilities: Tensor, labels: Tensor, bins: int = 10) -> Reliability:
-    """Compare probabilities with what happened, over all predictions given.
-
-    Args:
-        probabilities: 0 to 1, any shape.
-        labels: 0 or 1, the same shape.
-        bins: How many; the last one includes 1.
-
-    Returns:
-        The bins.
-    """
+    """Compare probabilities with labels of 0 or 1, of any one shape, over all of them; the last bin includes 1."""
     p, y = probabilities.double().flatten(), labels.double().flatten()
     place = (p * bins).long().clamp(max=bins - 1)
     counts = torch.bincount(place, minlength=bins).double()
@@ -49,27 +40,16 @@ def reliability(probabilities: Tensor, labels: Tensor, bins: int = 10) -> Reliab
 def brier(probabilities: Tensor, labels: Tensor) -> Tensor:
     """Compute the mean squared error of probabilities (Brier, Monthly Weather Review 78, 1950).
 
-    Args:
-        probabilities: 0 to 1, `(records, classes)`.
-        labels: 0 or 1, `(records, classes)`.
-
-    Returns:
-        float64 `(classes,)`.
+    From probabilities and labels `(records, classes)` to float64 `(classes,)`.
     """
     return (probabilities.double() - labels.double()).square().mean(dim=0)
 
 
 def fit_temperature(probabilities: Tensor, labels: Tensor) -> float:
-    """Find the temperature by which logits are to be divided, by maximum likelihood.
+    """Find the temperature by which the logits of validation records are to be divided, by maximum likelihood.
 
-    After Guo et al., On calibration of modern neural networks, ICML 2017; by L-BFGS on the temperature's logarithm.
-
-    Args:
-        probabilities: Of validation records, `(records, classes)`.
-        labels: 0 or 1, `(records, classes)`.
-
-    Returns:
-        The temperature; above 1 where the model was too sure.
+    It is above 1 where the model was too sure. After Guo et al., On calibration of modern neural networks, ICML 2017;
+    by L-BFGS on the temperature's logarithm.
     """
     logits, y = logit(probabilities), labels.double()
     log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
@@ -89,13 +69,6 @@ def fit_temperature(probabilities: Tensor, labels: Tensor) -> float:
 
 
 def logit(probabilities: Tensor) -> Tensor:
-    """Turn probabilities into logits; 0 and 1 become the least and the greatest that single precision tells from them.
-
-    Args:
-        probabilities: 0 to 1.
-
-    Returns:
-        float64, the same shape.
-    """
+    """Turn probabilities into logits (float64); 0 and 1 become the least and greatest that float32 tells from them."""
     tiny = torch.finfo(torch.float32).eps
     return probabilities.double().clamp(tiny, 1 - tiny).logit()

@@ -45,11 +45,7 @@ class Confusion:
     def f_score(self, beta: float = 1.0) -> Tensor:
         """Weigh sensitivity beta times as much as precision (van Rijsbergen, Information Retrieval, 1979).
 
-        Args:
-            beta: 1 for F1, 2 for F2.
-
-        Returns:
-            float64 `(classes,)`; NaN where there is neither a record with the statement nor a reported one.
+        NaN where there is neither a record with the statement nor a reported one.
         """
         hits = (1 + beta**2) * self.true_positive
         return hits / (hits + self.false_positive + beta**2 * self.false_negative)
@@ -57,28 +53,18 @@ class Confusion:
     def g_score(self, beta: float = 2.0) -> Tensor:
         """Weigh what was missed beta times as much as what was reported wrongly.
 
-        The G measure of the PhysioNet/CinC challenge 2020 (Perez Alday et al., Physiological Measurement 41, 2020).
-
-        Args:
-            beta: The weight.
-
-        Returns:
-            float64 `(classes,)`; NaN where there is neither a record with the statement nor a reported one.
+        The G measure of the PhysioNet/CinC challenge 2020 (Perez Alday et al., Physiological Measurement 41, 2020); NaN
+        where the F score is.
         """
         return self.true_positive / (self.true_positive + self.false_positive + beta * self.false_negative)
 
 
 def confusion(decisions: Tensor, labels: Tensor, weights: Tensor | None = None) -> Confusion:
-    """Count agreements and errors.
+    """Count agreements and errors of decisions (bool) and labels (0 or 1), both `(records, classes)`.
 
     Args:
-        decisions: bool `(records, classes)`.
-        labels: 0 or 1, `(records, classes)`.
         weights: Of each record, `(records,)`; None counts each once. The PhysioNet/CinC challenge 2020, and with it the
             PTB-XL benchmark, divides each record's vote by its number of statements: `challenge_weights`.
-
-    Returns:
-        The counts of each class.
     """
     true, reported = labels > 0.5, decisions.bool()
     each = torch.ones(len(true), dtype=torch.float64) if weights is None else weights.double()
@@ -89,17 +75,13 @@ def confusion(decisions: Tensor, labels: Tensor, weights: Tensor | None = None) 
 def challenge_weights(labels: Tensor) -> Tensor:
     """Give each record one vote, shared by its statements (Perez Alday et al., Physiological Measurement 41, 2020).
 
-    Args:
-        labels: 0 or 1, `(records, classes)`.
-
-    Returns:
-        float64 `(records,)`; 1 for records without a statement.
+    From labels of 0 or 1 `(records, classes)` to float64 `(records,)`; 1 for records without a statement.
     """
     return 1 / (labels > 0.5).sum(dim=1).clamp(min=1).double()
 
 
 def fmax(scores: Tensor, labels: Tensor) -> Tensor:
-    """Compute the record-centred maximum F1 over all thresholds.
+    """Compute the record-centred maximum F1 over all thresholds, a scalar (float64).
 
     At each threshold, precision is averaged over the records for which anything is reported, and recall over all
     records (Radivojac et al., Nature Methods 10, 2013; used for PTB-XL by Strodthoff et al., IEEE JBHI 25(5), 2021,
@@ -108,13 +90,9 @@ def fmax(scores: Tensor, labels: Tensor) -> Tensor:
     Args:
         scores: Probabilities `(records, classes)`.
         labels: 0 or 1, `(records, classes)`; records without a 1 have no recall but that of 0.
-
-    Returns:
-        A scalar (float64).
     """
     true = labels > 0.5
     ordered, order = scores.double().flatten().sort(descending=True)
-    records = len(true)
     record = order // true.shape[1]
     hit = true.flatten()[order].double()
     # each report changes one record's precision and recall: their sums over records follow by adding the changes
@@ -124,7 +102,7 @@ def fmax(scores: Tensor, labels: Tensor) -> Tensor:
     precision_sum = (precision - before).cumsum(0)
     recall_sum = (hit / true.sum(dim=1).clamp(min=1).double()[record]).cumsum(0)
     mean_precision = precision_sum / (reported == 1).double().cumsum(0)
-    mean_recall = recall_sum / records
+    mean_recall = recall_sum / len(true)
     last = torch.cat([ordered[1:] != ordered[:-1], torch.ones(1, dtype=torch.bool)])
     f1 = 2 * mean_precision * mean_recall / (mean_precision + mean_recall)
     return f1[last].nan_to_num(0.0).max()

@@ -33,21 +33,12 @@ class Macro(Metric):
         self.add_state("labels", [], dist_reduce_fx="cat")
 
     def update(self, scores: Tensor, labels: Tensor) -> None:
-        """Add a batch.
-
-        Args:
-            scores: Any monotone scores `(batch, classes)`, such as logits.
-            labels: 0 or 1, `(batch, classes)`.
-        """
+        """Add a batch of any monotone scores, such as logits, and of labels (0 or 1), both `(batch, classes)`."""
         self.scores.append(scores.detach().float())
         self.labels.append(labels.detach().to(torch.uint8))
 
     def compute(self) -> Tensor:
-        """Average over the classes for which the metric is defined.
-
-        Returns:
-            A scalar (float64), NaN when no class is defined.
-        """
+        """Average over the classes for which the metric is defined: a scalar (float64), NaN where none is."""
         # double precision: not on every accelerator, and of no cost once per epoch
         scores, labels = dim_zero_cat(self.scores).cpu(), dim_zero_cat(self.labels).cpu()
         if scores.isnan().any():

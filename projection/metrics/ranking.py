@@ -1,6 +1,8 @@
 """Ranking metrics per class: exact under ties and in double precision, all classes at once.
 
 Both follow from one sorting, in which records with equal scores share their place; no thresholds are involved.
+They take any monotone scores, such as logits, and labels of 0 or 1, both `(records, classes)`, and give float64
+`(classes,)`: NaN for a class that lacks positives or negatives, or has a score that is NaN.
 """
 
 import torch
@@ -12,13 +14,6 @@ def auroc(scores: Tensor, labels: Tensor) -> Tensor:
 
     It is the probability that a positive record scores above a negative one, ties counting half (Mann and Whitney,
     1947; Hanley and McNeil, Radiology 143, 1982).
-
-    Args:
-        scores: Any monotone scores `(records, classes)`, such as logits.
-        labels: 0 or 1, `(records, classes)`.
-
-    Returns:
-        float64 `(classes,)`; NaN for a class that lacks positives or negatives, or has a score that is NaN.
     """
     ordered, positive, first, last = _ordered(scores, labels)
     midranks = (first + last + 2).double() / 2
@@ -32,13 +27,6 @@ def average_precision(scores: Tensor, labels: Tensor) -> Tensor:
     """Compute the average precision of each class: the mean, over positive records, of the precision at their score.
 
     It equals the sum of precision times increase in recall over distinct thresholds, without interpolation.
-
-    Args:
-        scores: Any monotone scores `(records, classes)`, such as logits.
-        labels: 0 or 1, `(records, classes)`.
-
-    Returns:
-        float64 `(classes,)`; NaN for a class that lacks positives or negatives, or has a score that is NaN.
     """
     ordered, positive, first, _ = _ordered(scores, labels)
     records = positive.shape[1]

@@ -24,9 +24,6 @@ class ConvNeXt1d(Net):
         patch: Samples of the stem, which shortens by as much.
         kernel_size: Samples of the depthwise convolutions (odd).
         drop_path: Probability of leaving a block out in training, rising to this from 0 (0 to 1).
-
-    Raises:
-        ProjectionError: If widths and blocks do not fit together.
     """
 
     def __init__(
@@ -57,14 +54,7 @@ class ConvNeXt1d(Net):
                     nn.init.zeros_(layer.bias)
 
     def features(self, x: Tensor) -> Tensor:
-        """Summarise signals as vectors.
-
-        Args:
-            x: Standardised signals `(batch, leads, time)`.
-
-        Returns:
-            `(batch, widths[-1])`.
-        """
+        """Summarise signals as vectors `(batch, widths[-1])`."""
         features: Tensor = self.body(x).mean(dim=2)
         return features
 
@@ -73,48 +63,25 @@ class ChannelNorm(nn.LayerNorm):
     """Layer normalisation over the channels of `(batch, channels, time)`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise each time step.
-
-        Args:
-            x: `(batch, channels, time)`.
-
-        Returns:
-            The same shape.
-        """
+        """Normalise each time step."""
         return super().forward(x.transpose(1, 2)).transpose(1, 2)
 
 
 class Shorten(nn.Conv1d):
-    """Join neighbouring samples; what does not fill a group at the end is filled up with zeros.
-
-    Args:
-        inputs: Input channels.
-        outputs: Output channels.
-        samples: How many are joined.
-    """
+    """Join neighbouring samples; what does not fill a group at the end is filled up with zeros."""
 
     def __init__(self, inputs: int, outputs: int, samples: int) -> None:
         super().__init__(inputs, outputs, samples, samples)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform feature maps.
-
-        Args:
-            x: `(batch, inputs, time)`.
-
-        Returns:
-            `(batch, outputs, time / samples)`, rounded up.
-        """
+        """Transform `(batch, inputs, time)` to `(batch, outputs, time / samples)`, rounded up."""
         return super().forward(nn.functional.pad(x, (0, -x.shape[2] % self.stride[0])))
 
 
 class Block(nn.Module):
     """A depthwise convolution and a pointwise network, added to what came in.
 
-    Args:
-        width: Channels.
-        kernel_size: Samples.
-        drop_path: Probability of leaving the block out in training.
+    Training leaves it out with a probability of `drop_path`.
     """
 
     def __init__(self, width: int, kernel_size: int, drop_path: float) -> None:
@@ -127,14 +94,7 @@ class Block(nn.Module):
         self.drop_path = drop_path
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform feature maps.
-
-        Args:
-            x: `(batch, width, time)`.
-
-        Returns:
-            The same shape.
-        """
+        """Transform feature maps `(batch, width, time)`."""
         y: Tensor = (self.pointwise(self.depthwise(x).transpose(1, 2)) * self.scale).transpose(1, 2)
         if self.training and self.drop_path:
             kept = torch.rand(len(x), 1, 1, device=x.device) >= self.drop_path

@@ -25,9 +25,6 @@ class Inception1d(ConvNet):
             made odd.
         hidden: Width of the layer between pooling and output.
         dropout: Probability before the output layer; half of it applies before the hidden one (0 to 1).
-
-    Raises:
-        ProjectionError: If depth is no multiple of three.
     """
 
     def __init__(
@@ -52,12 +49,7 @@ class Inception1d(ConvNet):
 
 
 class Group(nn.Module):
-    """Three blocks and a shortcut past them.
-
-    Args:
-        inputs: Input channels.
-        kernel_size: Samples of the longest convolution.
-    """
+    """Three blocks and a shortcut past them."""
 
     def __init__(self, inputs: int, kernel_size: int) -> None:
         super().__init__()
@@ -67,25 +59,13 @@ class Group(nn.Module):
         self.activation = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform feature maps.
-
-        Args:
-            x: `(batch, inputs, 1, time)`.
-
-        Returns:
-            `(batch, 128, 1, time)`.
-        """
+        """Transform feature maps `(batch, inputs, 1, time)` to `(batch, 128, 1, time)`."""
         summed: Tensor = self.activation(self.blocks(x) + self.shortcut(x))
         return summed
 
 
 class Block(nn.Module):
-    """Convolutions of three lengths behind a bottleneck, and a pooling, joined.
-
-    Args:
-        inputs: Input channels.
-        kernel_size: Samples of the longest convolution.
-    """
+    """Convolutions of three lengths, the longest of `kernel_size`, behind a bottleneck, and a pooling, joined."""
 
     def __init__(self, inputs: int, kernel_size: int) -> None:
         super().__init__()
@@ -96,14 +76,7 @@ class Block(nn.Module):
         self.norm = nn.Sequential(nn.BatchNorm2d(4 * _WIDTH), nn.ReLU(inplace=True))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform feature maps.
-
-        Args:
-            x: `(batch, inputs, 1, time)`.
-
-        Returns:
-            `(batch, 128, 1, time)`.
-        """
+        """Transform feature maps `(batch, inputs, 1, time)` to `(batch, 128, 1, time)`."""
         narrow = self.bottleneck(x)
         branches = [convolution(narrow) for convolution in self.convolutions]
         joined: Tensor = self.norm(torch.cat([*branches, self.pooled(x)], dim=1))

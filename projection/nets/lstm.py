@@ -39,14 +39,7 @@ class LSTM(Net):
         initialise(self.head)
 
     def features(self, x: Tensor) -> Tensor:
-        """Summarise signals as vectors.
-
-        Args:
-            x: Standardised signals `(batch, leads, time)`.
-
-        Returns:
-            `(batch, 3 * width)`, twice that if bidirectional.
-        """
+        """Summarise signals as vectors `(batch, 3 * width)`, twice that if bidirectional."""
         outputs: Tensor = self.body(x.transpose(1, 2))[0]
         # each direction ends where it has read everything
         last = torch.cat([outputs[:, -1, : self.width], outputs[:, 0, self.width :]], dim=1)

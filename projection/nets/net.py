@@ -18,52 +18,24 @@ class Net(nn.Module):
     head: nn.Module
 
     def features(self, x: Tensor) -> Tensor:
-        """Summarise signals as vectors, for transfer and inspection.
-
-        Args:
-            x: Standardised signals `(batch, leads, time)`.
-
-        Returns:
-            Features `(batch, channels)`.
-        """
+        """Summarise standardised signals `(batch, leads, time)` as `(batch, channels)`, for transfer and inspection."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute logits.
-
-        Args:
-            x: Standardised signals `(batch, leads, time)`.
-
-        Returns:
-            Logits `(batch, classes)`.
-        """
+        """Compute logits `(batch, classes)` of standardised signals `(batch, leads, time)`."""
         logits: Tensor = self.head(self.features(x))
         return logits
 
 
 def as_image(x: Tensor) -> Tensor:
-    """Lay signals out as images of height 1, channels last.
-
-    Args:
-        x: Signals `(batch, channels, time)`.
-
-    Returns:
-        The same values as `(batch, channels, 1, time)`.
-    """
+    """Lay signals `(batch, channels, time)` out as images `(batch, channels, 1, time)`, channels last."""
     return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
 
 
 def convolution(inputs: int, outputs: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
-    """Make a convolution over time that keeps the length but for its stride.
+    """Make a convolution over `(batch, inputs, 1, time)` that keeps the length but for its stride.
 
-    Args:
-        inputs: Input channels.
-        outputs: Output channels.
-        kernel_size: Samples (odd).
-        stride: Samples.
-
-    Returns:
-        The layer, for input `(batch, inputs, 1, time)`, without bias since a normalisation follows.
+    The kernel's size is odd. There is no bias, since a normalisation follows.
     """
     padding = (0, kernel_size // 2)
     return nn.Conv2d(inputs, outputs, (1, kernel_size), (1, stride), padding, bias=False)
@@ -79,31 +51,13 @@ class ConvNet(Net):
     body: nn.Module
 
     def features(self, x: Tensor) -> Tensor:
-        """Summarise signals as vectors.
-
-        Args:
-            x: Standardised signals `(batch, leads, time)`.
-
-        Returns:
-            `(batch, 2 * channels)`.
-        """
+        """Summarise signals as vectors `(batch, 2 * channels)`."""
         maps = self.body(as_image(x))
         return torch.cat([maps.amax(dim=(2, 3)), maps.mean(dim=(2, 3))], dim=1)
 
 
 def normalised(inputs: int, outputs: int, kernel_size: int, stride: int = 1, *, active: bool = True) -> nn.Sequential:
-    """Make a convolution with batch normalisation.
-
-    Args:
-        inputs: Input channels.
-        outputs: Output channels.
-        kernel_size: Samples (odd).
-        stride: Samples.
-        active: Whether a rectifier follows.
-
-    Returns:
-        The layers, for input `(batch, inputs, 1, time)`.
-    """
+    """Make a `convolution` with batch normalisation and, where `active`, a rectifier."""
     layers: list[nn.Module] = [convolution(inputs, outputs, kernel_size, stride), nn.BatchNorm2d(outputs)]
     return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if active else []))
 
@@ -111,14 +65,7 @@ def normalised(inputs: int, outputs: int, kernel_size: int, stride: int = 1, *, 
 def dense_head(features: int, classes: int, hidden: int, dropout: float) -> nn.Sequential:
     """Make the output layers of the PTB-XL benchmark's networks (Strodthoff et al., IEEE JBHI 25(5), 2021).
 
-    Args:
-        features: Input width.
-        classes: Output width.
-        hidden: Width of the layer between.
-        dropout: Probability before the output layer; half of it applies before the hidden one (0 to 1).
-
-    Returns:
-        The layers, from `(batch, features)` to `(batch, classes)`.
+    All of `dropout` applies before the output layer, half of it before the hidden one.
     """
     return nn.Sequential(
         nn.BatchNorm1d(features),
@@ -132,11 +79,7 @@ def dense_head(features: int, classes: int, hidden: int, dropout: float) -> nn.S
 
 
 def initialise(net: nn.Module) -> None:
-    """Draw all convolution and linear weights after He et al. (2015), biases at zero, and lay them out channels last.
-
-    Args:
-        net: The network, changed in place.
-    """
+    """Draw convolution and linear weights after He et al. (2015), biases at zero, and lay them out channels last."""
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight)

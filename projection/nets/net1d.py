@@ -25,9 +25,6 @@ class Net1D(Net):
         blocks: Blocks of each stage, as many numbers as widths.
         kernel_size: Samples of every convolution that is not pointwise.
         dropout: Probability within blocks (0 to 1).
-
-    Raises:
-        ProjectionError: If widths and blocks do not fit together.
     """
 
     def __init__(
@@ -45,7 +42,7 @@ class Net1D(Net):
                 f"Net1D: widths must be multiples of {_GROUP}, as many as blocks; found {list(widths)}, {list(blocks)}."
             )
         channels = widths[0]
-        layers: list[nn.Module] = [_halving(leads, channels, kernel_size, 1), nn.BatchNorm2d(channels), nn.SiLU()]
+        layers: list[nn.Module] = [_wide(leads, channels, kernel_size, 2), nn.BatchNorm2d(channels), nn.SiLU()]
         for outputs, count in zip(widths, blocks, strict=True):
             for block in range(count):
                 layers.append(Block(channels, outputs, kernel_size, 2 if block == 0 else 1, dropout))
@@ -55,14 +52,7 @@ class Net1D(Net):
         initialise(self)
 
     def features(self, x: Tensor) -> Tensor:
-        """Summarise signals as vectors.
-
-        Args:
-            x: Standardised signals `(batch, leads, time)`.
-
-        Returns:
-            `(batch, widths[-1])`.
-        """
+        """Summarise signals as vectors `(batch, widths[-1])`."""
         features: Tensor = self.body(as_image(x)).mean(dim=(2, 3))
         return features
 
@@ -71,22 +61,17 @@ class Block(nn.Module):
     """A grouped convolution between two pointwise ones, weighted by channel, added to a shortcut.
 
     Args:
-        inputs: Input channels.
-        outputs: Output channels.
-        kernel_size: Samples.
-        stride: Samples; 2 halves the length.
+        stride: 1, or 2 to halve the length.
         dropout: Probability before each convolution.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel_size: int, stride: int, dropout: float) -> None:
         super().__init__()
-        groups = outputs // _GROUP
-        wide = _halving(outputs, outputs, kernel_size, groups) if stride == 2 else _same(outputs, kernel_size, groups)
         self.convolutions = nn.Sequential(
             *_before(inputs, dropout),
             nn.Conv2d(inputs, outputs, 1),
             *_before(outputs, dropout),
-            wide,
+            _wide(outputs, outputs, kernel_size, stride, groups=outputs // _GROUP),
             *_before(outputs, dropout),
             nn.Conv2d(outputs, outputs, 1),
         )
@@ -101,14 +86,7 @@ class Block(nn.Module):
         self.added = outputs - inputs
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform feature maps.
-
-        Args:
-            x: `(batch, inputs, 1, time)`.
-
-        Returns:
-            `(batch, outputs, 1, time / stride)`, rounded up.
-        """
+        """Transform feature maps `(batch, inputs, 1, time)` to `(batch, outputs, 1, time / stride)`, rounded up."""
         y: Tensor = self.convolutions(x)
         before = self.added // 2
         # channels that the shortcut lacks are zero, on both sides
@@ -121,15 +99,8 @@ def _before(channels: int, dropout: float) -> list[nn.Module]:
     return [nn.BatchNorm2d(channels), nn.SiLU(), nn.Dropout(dropout)]
 
 
-def _same(channels: int, kernel_size: int, groups: int) -> nn.Module:
-    """Keep the length, also for an even number of samples."""
+def _wide(inputs: int, outputs: int, kernel_size: int, stride: int, groups: int = 1) -> nn.Module:
+    """Keep the length but for the stride, rounded up, also for an even number of samples."""
     left = (kernel_size - 1) // 2
     pad = nn.ZeroPad2d((left, kernel_size - 1 - left, 0, 0))
-    return nn.Sequential(pad, nn.Conv2d(channels, channels, (1, kernel_size), groups=groups))
-
-
-def _halving(inputs: int, outputs: int, kernel_size: int, groups: int) -> nn.Module:
-    """Halve the length, rounded up."""
-    left = (kernel_size - 1) // 2
-    pad = nn.ZeroPad2d((left, kernel_size - 1 - left, 0, 0))
-    return nn.Sequential(pad, nn.Conv2d(inputs, outputs, (1, kernel_size), (1, 2), groups=groups))
+    return nn.Sequential(pad, nn.Conv2d(inputs, outputs, (1, kernel_size), (1, stride), groups=groups))

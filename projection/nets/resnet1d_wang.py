@@ -22,9 +22,6 @@ class ResNet1dWang(ConvNet):
             `kernel_size // 2 + 1`, which is odd as well.
         hidden: Width of the layer between pooling and output.
         dropout: Probability before the output layer; half of it applies before the hidden one (0 to 1).
-
-    Raises:
-        ProjectionError: If a convolution of blocks would have an even number of samples.
     """
 
     def __init__(self, leads: int, classes: int, kernel_size: int = 5, hidden: int = 128, dropout: float = 0.5) -> None:
@@ -38,12 +35,7 @@ class ResNet1dWang(ConvNet):
 
 
 class Block(nn.Module):
-    """Two convolutions added to a shortcut.
-
-    Args:
-        kernel_size: Samples of the first.
-        stride: Samples; 2 halves the length.
-    """
+    """Two convolutions added to a shortcut; `kernel_size` and `stride` are those of the first."""
 
     def __init__(self, kernel_size: int, stride: int) -> None:
         super().__init__()
@@ -56,13 +48,6 @@ class Block(nn.Module):
         self.activation = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform feature maps.
-
-        Args:
-            x: `(batch, 128, 1, time)`.
-
-        Returns:
-            `(batch, 128, 1, time / stride)`.
-        """
+        """Transform feature maps `(batch, 128, 1, time)` to `(batch, 128, 1, time / stride)`."""
         summed: Tensor = self.activation(self.convolutions(x) + self.shortcut(x))
         return summed

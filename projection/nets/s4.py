@@ -43,27 +43,13 @@ class S4(Net):
         self.head = nn.Linear(width, classes)
 
     def features(self, x: Tensor) -> Tensor:
-        """Summarise signals as vectors.
-
-        Args:
-            x: Standardised signals `(batch, leads, time)`.
-
-        Returns:
-            `(batch, width)`.
-        """
+        """Summarise signals as vectors `(batch, width)`."""
         features: Tensor = self.body(self.encoder(x)).mean(dim=2)
         return features
 
 
 class Layer(nn.Module):
-    """A state space, a gated mixing of channels, and a normalised shortcut.
-
-    Args:
-        width: Channels.
-        state: Size of each channel's state.
-        bidirectional: Look backwards as well.
-        dropout: Probability of dropping a channel.
-    """
+    """A state space, a gated mixing of channels, and a normalised shortcut."""
 
     def __init__(self, width: int, state: int, bidirectional: bool, dropout: float) -> None:
         super().__init__()
@@ -74,14 +60,7 @@ class Layer(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform feature maps.
-
-        Args:
-            x: `(batch, width, time)`.
-
-        Returns:
-            The same shape.
-        """
+        """Transform feature maps `(batch, width, time)`."""
         summed = x + self.dropout(self.mix(self.space(x)))
         normed: Tensor = self.norm(summed.transpose(1, 2)).transpose(1, 2)
         return normed
@@ -92,14 +71,6 @@ class StateSpace(nn.Module):
 
     A is that of HiPPO-LegS at first, which remembers a signal's past as Legendre polynomials (Gu et al., HiPPO, NeurIPS
     2020). Its eigenvalues come in conjugate pairs, of which one each is kept.
-
-    Args:
-        width: Channels.
-        state: Size of each channel's state (even).
-        bidirectional: Look backwards as well.
-
-    Raises:
-        ProjectionError: If state is odd.
     """
 
     def __init__(self, width: int, state: int, bidirectional: bool) -> None:
@@ -117,14 +88,7 @@ class StateSpace(nn.Module):
         self.direct = nn.Parameter(torch.randn(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Filter each channel.
-
-        Args:
-            x: `(batch, width, time)`.
-
-        Returns:
-            The same shape.
-        """
+        """Filter each channel of `(batch, width, time)`."""
         length = x.shape[2]
         # half precision has no complex numbers
         with torch.autocast(x.device.type, enabled=False):
@@ -137,14 +101,7 @@ class StateSpace(nn.Module):
             return (filtered + signal * self.direct[:, None]).to(x.dtype)
 
     def impulse_responses(self, length: int) -> Tensor:
-        """Compute C A^t B for all times at once, the powers of A by doubling.
-
-        Args:
-            length: Samples.
-
-        Returns:
-            `(directions, width, length)`.
-        """
+        """Compute C A^t B, `(directions, width, length)`, for all times at once, the powers of A by doubling."""
         power, states = self.discrete()
         while states.shape[2] < length:
             states = torch.cat([states, power @ states], dim=2)
@@ -173,9 +130,6 @@ class StateSpace(nn.Module):
 def legendre_memory(state: int) -> tuple[Tensor, Tensor, Tensor]:
     """Give HiPPO-LegS in the basis in which A is diagonal but for a term of rank one.
 
-    Args:
-        state: Its size (even).
-
     Returns:
         Eigenvalues, the vector p of A = diagonal - p p^H, and B; each complex `(state / 2,)`, one of each pair.
     """
@@ -188,7 +142,8 @@ def legendre_memory(state: int) -> tuple[Tensor, Tensor, Tensor]:
     kept = frequencies > 0
     basis = basis[:, kept].mH
     eigenvalues = torch.complex(torch.full_like(frequencies[kept], -0.5), frequencies[kept])
-    return tuple(value.to(torch.complex64) for value in (eigenvalues, basis @ (p + 0j), basis @ (root + 0j)))  # type: ignore[return-value]
+    low_rank, into = basis @ (p + 0j), basis @ (root + 0j)
+    return eigenvalues.to(torch.complex64), low_rank.to(torch.complex64), into.to(torch.complex64)
 
 
 def _both_halves(values: Tensor) -> Tensor:

@@ -22,9 +22,6 @@ class ViT1d(Net):
         depth: Layers (1 or more).
         heads: Attention heads.
         dropout: Probability in all layers (0 to 1).
-
-    Raises:
-        ProjectionError: If the width is not divided by the heads, or odd.
     """
 
     def __init__(
@@ -53,14 +50,7 @@ class ViT1d(Net):
                 nn.init.xavier_uniform_(parameter)  # the layers are copies of each other until now
 
     def features(self, x: Tensor) -> Tensor:
-        """Summarise signals as vectors.
-
-        Args:
-            x: Standardised signals `(batch, leads, time)`.
-
-        Returns:
-            `(batch, width)`.
-        """
+        """Summarise signals as vectors `(batch, width)`."""
         filled = nn.functional.pad(x, (0, -x.shape[2] % self.patch))
         patches = self.embedding(filled).transpose(1, 2)
         features: Tensor = self.body(self.dropout(patches + positions(patches.shape[1], patches))).mean(dim=1)
@@ -68,14 +58,9 @@ class ViT1d(Net):
 
 
 def positions(count: int, like: Tensor) -> Tensor:
-    """Write positions as sines and cosines of falling frequency (Vaswani et al., Attention is all you need, 2017).
+    """Write positions `(count, width)` as sines and cosines, with the width, type and device of `like`.
 
-    Args:
-        count: How many.
-        like: A tensor `(..., width)` that gives width, type and device.
-
-    Returns:
-        `(count, width)`.
+    Their frequencies fall (Vaswani et al., Attention is all you need, 2017).
     """
     width = like.shape[-1]
     place = torch.arange(count, device=like.device, dtype=torch.float32)

@@ -68,10 +68,6 @@ class Block(nn.Module):
     """Add a stack of convolutions to a shortcut.
 
     Args:
-        inputs: Input channels.
-        outputs: Output channels.
-        kernel_size: Samples.
-        stride: Samples; 2 halves the length.
         bottleneck: Put the wide convolution between two pointwise ones at a quarter of the width.
     """
 
@@ -95,13 +91,6 @@ class Block(nn.Module):
         self.activation = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Transform feature maps.
-
-        Args:
-            x: `(batch, inputs, 1, time)`.
-
-        Returns:
-            `(batch, outputs, 1, time / stride)`.
-        """
+        """Transform feature maps `(batch, inputs, 1, time)` to `(batch, outputs, 1, time / stride)`."""
         summed: Tensor = self.activation(self.convolutions(x) + self.shortcut(x))
         return summed

@@ -23,13 +23,12 @@ from projection.metrics import MacroAUROC, MacroAveragePrecision
 from projection.tasks.contract import Contract, check_contract
 from projection.tasks.initial_weights import load_matching
 from projection.tasks.losses import BinaryCrossEntropy
-from projection.tasks.preprocessing import check_fixed, mean_and_std, preprocessed, rate_after
+from projection.tasks.preprocessing import FixedTransforms, mean_and_std, preprocessed, rate_after
 from projection.tasks.windows import Aggregation, aggregate, sliding_windows
 from projection.transforms import RandomCrop, Transform, seeded_generator
 
 NetFactory = Callable[[int, int], nn.Module]
 ScheduleFactory = Callable[[Optimizer, int], LRScheduler]
-
 
 _STATE = "Derive it from projection.data.ecg.ECGDataModule, which says what to set, and when."
 
@@ -94,9 +93,7 @@ class ClassificationTask(LightningModule):
         self.optimizer = optimizer
         self.schedule = schedule
         self.loss = loss or BinaryCrossEntropy()
-        check_fixed(preprocess or [])
-        self._transforms: list[Transform] = preprocess or []
-        self.preprocess = nn.ModuleList(self._transforms)
+        self.preprocess = FixedTransforms(preprocess or [])
         self.window = window
         self.stride = stride
         self.aggregation = aggregation
@@ -114,14 +111,7 @@ class ClassificationTask(LightningModule):
         self.test_loss = MeanMetric()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Compute the logits of whole records.
-
-        Args:
-            x: Signals `(batch, leads, time)` in mV.
-
-        Returns:
-            Logits `(batch, classes)`, joined over windows.
-        """
+        """Compute logits `(batch, classes)`, joined over windows, of records `(batch, leads, time)` in mV."""
         x = self._preprocessed(x)
         if self.window is None:
             return self._logits(x)
@@ -222,11 +212,11 @@ class ClassificationTask(LightningModule):
         }
 
     def _preprocessed(self, x: Tensor) -> Tensor:
-        if not self._transforms:
+        if not self.preprocess:
             return x
         # in full precision, as mean and standard deviation are computed
         with torch.autocast(x.device.type, enabled=False):
-            return preprocessed(self._transforms, x.float(), self._known_rate())
+            return preprocessed(self.preprocess, x.float(), self._known_rate())
 
     def _logits(self, x: Tensor) -> Tensor:
         logits: Tensor = self.net(((x - self.mean) / self.std).to(self.dtype))
@@ -262,7 +252,7 @@ class ClassificationTask(LightningModule):
         return self.sampling_rate
 
     def _rate(self) -> int:
-        return rate_after(self._transforms, self._known_rate())
+        return rate_after(self.preprocess, self._known_rate())
 
     def _samples(self, seconds: float) -> int:
         return max(1, round(seconds * self._rate()))

@@ -16,15 +16,7 @@ _CHOICES = ("window", "stride", "aggregation")
 
 
 def check_contract(learned: Contract | None, own: Contract) -> None:
-    """Compare what a checkpoint learned with the model and the data that it is given.
-
-    Args:
-        learned: What the checkpoint states; None where it states nothing.
-        own: What the model would state.
-
-    Raises:
-        ProjectionError: If they contradict each other.
-    """
+    """Refuse a checkpoint that states nothing (None), or that contradicts what the model would state of itself."""
     if learned is None:
         raise ProjectionError(
             "The checkpoint does not state its classes, leads and preprocessing: it is of another model, or of a "

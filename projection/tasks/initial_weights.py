@@ -12,10 +12,9 @@ _LISTED = 8
 
 
 def load_matching(net: nn.Module, path: Path) -> str:
-    """Load the weights whose names and shapes match, and leave the others as they are.
+    """Load the weights whose names and shapes match, and leave the network's others as they are.
 
     Args:
-        net: The network, changed in place.
         path: A checkpoint of a task with such a network, or the state dict of a network itself.
 
     Returns:
@@ -50,11 +49,8 @@ def _weights(path: Path) -> dict[str, Tensor]:
 def _report(given: Mapping[str, Tensor], own: Mapping[str, Tensor], fitting: Mapping[str, Tensor], path: Path) -> str:
     total, loaded = (sum(value.numel() for value in weights.values()) for weights in (own, fitting))
     lines = [f"From {path}: {len(fitting)} of {len(own)} weights ({loaded:,} of {total:,} numbers)."]
-    other = [
-        f"{name} {_shape(given[name])} there, {_shape(own[name])} here"
-        for name in own
-        if name in given.keys() - fitting
-    ]
+    unlike = own.keys() & given.keys() - fitting.keys()
+    other = [f"{name} {_shape(given[name])} there, {_shape(own[name])} here" for name in unlike]
     for title, names in (
         ("Of another shape", other),
         ("Not in the file", own.keys() - given.keys()),

@@ -26,18 +26,7 @@ class BinaryCrossEntropy(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Compute the loss.
-
-        Args:
-            logits: `(batch, classes)`.
-            labels: 0 or 1, `(batch, classes)`.
-
-        Returns:
-            A scalar.
-
-        Raises:
-            ProjectionError: If there are as many weights neither as classes nor one.
-        """
+        """Compute the loss, a scalar, of logits and labels (0 to 1), both `(batch, classes)`."""
         weights = self.positive_weight
         if weights.numel() not in (1, logits.shape[1]):
             raise ProjectionError(
@@ -64,15 +53,7 @@ class FocalLoss(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Compute the loss.
-
-        Args:
-            logits: `(batch, classes)`.
-            labels: 0 or 1, `(batch, classes)`.
-
-        Returns:
-            A scalar.
-        """
+        """Compute the loss, a scalar, of logits and labels (0 to 1), both `(batch, classes)`."""
         targets = smooth(labels, self.label_smoothing)
         losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
         likelihood = torch.sigmoid(logits) * labels + torch.sigmoid(-logits) * (1 - labels)
@@ -83,13 +64,5 @@ class FocalLoss(nn.Module):
 
 
 def smooth(labels: Tensor, amount: float) -> Tensor:
-    """Pull labels towards one half (Szegedy et al., CVPR 2016, for two outcomes).
-
-    Args:
-        labels: 0 or 1.
-        amount: 0 leaves them, 1 makes all of them one half.
-
-    Returns:
-        The softened labels.
-    """
+    """Pull labels towards one half (Szegedy et al., CVPR 2016, for two outcomes): by 0 not at all, by 1 all the way."""
     return labels * (1 - amount) + amount / 2

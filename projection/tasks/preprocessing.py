@@ -1,50 +1,40 @@
 """From millivolts to what a network sees: the fixed transforms of a task, and the scale of its signals."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from projection.errors import ProjectionError
 from projection.transforms import Transform
 
 
-def check_fixed(transforms: Sequence[Transform]) -> None:
-    """Make sure that transforms belong to every record that a model sees.
+class FixedTransforms(nn.ModuleList):
+    """A model's `preprocess`: transforms of every record that it sees, none of which augments."""
 
-    Args:
-        transforms: Of `model.init_args.preprocess`.
+    def __init__(self, transforms: Sequence[Transform]) -> None:
+        if augmenting := [type(each).__name__ for each in transforms if each.random]:
+            raise ProjectionError(
+                f"model.init_args.preprocess applies to every record, but {', '.join(augmenting)} changes records at "
+                "random, which is for training alone: give it as data.transforms."
+            )
+        super().__init__(transforms)
 
-    Raises:
-        ProjectionError: If one augments training only.
-    """
-    if augmenting := [type(each).__name__ for each in transforms if each.random]:
-        raise ProjectionError(
-            f"model.init_args.preprocess applies to every record, but {', '.join(augmenting)} changes records at "
-            "random, which is for training alone: give it as data.transforms."
-        )
+    if TYPE_CHECKING:  # a ModuleList tells no more of its members than that they are modules
+
+        def __iter__(self) -> Iterator[Transform]: ...
 
 
-def rate_after(transforms: Sequence[Transform], sampling_rate: int) -> int:
-    """Tell the sampling rate that the network sees, in Hz.
-
-    Args:
-        transforms: The fixed transforms.
-        sampling_rate: Of the records, in Hz.
-    """
+def rate_after(transforms: Iterable[Transform], sampling_rate: int) -> int:
+    """Tell the sampling rate that the network sees, given that of the records (both in Hz)."""
     for transform in transforms:
         sampling_rate = transform.output_rate(sampling_rate)
     return sampling_rate
 
 
-def preprocessed(transforms: Sequence[Transform], x: Tensor, sampling_rate: int) -> Tensor:
-    """Apply fixed transforms in their order, each at the rate that the one before leaves.
-
-    Args:
-        transforms: The fixed transforms.
-        x: Signals `(batch, leads, time)` in mV.
-        sampling_rate: Of the records, in Hz.
-    """
+def preprocessed(transforms: Iterable[Transform], x: Tensor, sampling_rate: int) -> Tensor:
+    """Apply transforms to signals `(batch, leads, time)` in mV, each at the rate (Hz) that the one before leaves."""
     no_labels = x.new_zeros(len(x), 0)
     for transform in transforms:
         x, _ = transform(x, no_labels, sampling_rate)
@@ -53,11 +43,7 @@ def preprocessed(transforms: Sequence[Transform], x: Tensor, sampling_rate: int)
 
 
 def mean_and_std(batches: Iterable[Tensor]) -> tuple[float, float]:
-    """Compute mean and standard deviation over all leads and samples, in double precision.
-
-    Args:
-        batches: Signals `(batch, leads, time)`.
-    """
+    """Compute mean and standard deviation over all leads and samples of signals, in double precision."""
     total, squares, count = 0.0, 0.0, 0
     for batch in batches:
         values = batch.double()

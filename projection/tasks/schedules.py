@@ -41,11 +41,7 @@ class OneCycle(OneCycleLR):
         )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the position; the shape stays this run's, so that a resumed run may be longer.
-
-        Args:
-            state_dict: What `state_dict` gave.
-        """
+        """Restore the position; the shape stays this run's, so that a resumed run may be longer."""
         super().load_state_dict({name: state_dict[name] for name in ("last_epoch", "_step_count", "_last_lr")})
 
 

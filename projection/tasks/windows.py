@@ -10,10 +10,9 @@ Aggregation = Literal["max", "mean"]
 
 
 def sliding_windows(x: Tensor, length: int, stride: int) -> Tensor:
-    """Cut signals into overlapping windows; the last one ends with the signal.
+    """Cut signals `(batch, leads, time)` into overlapping windows; the last one ends with the signal.
 
     Args:
-        x: Signals `(batch, leads, time)`.
         length: Samples per window.
         stride: Samples from one window's start to the next.
 
@@ -28,15 +27,7 @@ def sliding_windows(x: Tensor, length: int, stride: int) -> Tensor:
 
 
 def aggregate(logits: Tensor, how: Aggregation) -> Tensor:
-    """Join the logits of a record's windows.
-
-    Args:
-        logits: `(batch, windows, classes)`.
-        how: "max" takes the largest probability, "mean" the mean probability.
-
-    Returns:
-        Logits of the joint probability, `(batch, classes)`.
-    """
+    """Join logits `(batch, windows, classes)` to those of the largest or mean probability, `(batch, classes)`."""
     if how == "max":
         return logits.amax(dim=1)
     # the log-odds of a mean of probabilities, without ever forming a probability that rounds to 1

@@ -18,7 +18,7 @@ class GaussianNoise(Transform):
         self.max_millivolts = max_millivolts
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
-        """Add noise to a batch; arguments as in `Transform.forward`."""
+        """Add noise to a batch."""
         level = uniform(x, (len(x), 1, 1), 0.0, self.max_millivolts, generator)
         return x + level * torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype), y
 
@@ -29,9 +29,6 @@ class AmplitudeScaling(Transform):
     Args:
         low: Smallest factor (above 0).
         high: Largest factor.
-
-    Raises:
-        ProjectionError: If an argument is out of its range.
     """
 
     def __init__(self, low: float = 0.8, high: float = 1.25) -> None:
@@ -41,5 +38,5 @@ class AmplitudeScaling(Transform):
         self.high = high
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
-        """Scale a batch; arguments as in `Transform.forward`."""
+        """Scale a batch."""
         return x * uniform(x, (len(x), 1, 1), self.low, self.high, generator), y

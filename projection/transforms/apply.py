@@ -12,9 +12,6 @@ class RandomApply(Transform):
     Args:
         transform: One that keeps the length of signals.
         probability: Of each record to be changed (0 to 1).
-
-    Raises:
-        ProjectionError: If the probability is out of its range.
     """
 
     def __init__(self, transform: Transform, probability: float = 0.5) -> None:
@@ -24,11 +21,7 @@ class RandomApply(Transform):
         self.probability = probability
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
-        """Transform some records of a batch; arguments as in `Transform.forward`.
-
-        Raises:
-            ProjectionError: If the transform changes the length of signals.
-        """
+        """Transform some records of a batch."""
         chosen = uniform(x, (len(x),), 0.0, 1.0, generator) < self.probability
         changed_x, changed_y = self.transform(x, y, sampling_rate, generator)
         self._require(

@@ -11,9 +11,6 @@ class RandomCrop(Transform):
 
     Args:
         seconds: Length of the stretch in s (above 0); shorter signals stay whole.
-
-    Raises:
-        ProjectionError: If the length is out of its range.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -22,7 +19,7 @@ class RandomCrop(Transform):
         self.seconds = seconds
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
-        """Crop a batch to `(batch, leads, seconds * sampling_rate)`; arguments as in `Transform.forward`."""
+        """Crop a batch to `(batch, leads, seconds * sampling_rate)`."""
         batch, leads, length = x.shape
         kept = min(round(self.seconds * sampling_rate), length)
         starts = torch.randint(length - kept + 1, (batch, 1, 1), generator=generator, device=x.device)

@@ -17,9 +17,6 @@ class BaselineWander(Transform):
         max_millivolts: The wander never exceeds this, in mV.
         max_hertz: Fastest wave in Hz (0.05 or more); the slowest takes 20 s (0.05 Hz).
         waves: How many sinusoids make up the wander (1 or more).
-
-    Raises:
-        ProjectionError: If an argument is out of its range.
     """
 
     def __init__(self, max_millivolts: float = 0.2, max_hertz: float = 0.5, waves: int = 3) -> None:
@@ -31,7 +28,7 @@ class BaselineWander(Transform):
         self.waves = waves
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
-        """Add wander to a batch; arguments as in `Transform.forward`."""
+        """Add wander to a batch."""
         batch, leads, length = x.shape
         seconds = torch.arange(length, device=x.device, dtype=x.dtype) / sampling_rate
         hertz = uniform(x, (batch, self.waves, 1), 0.05, self.max_hertz, generator)
@@ -56,11 +53,7 @@ class PowerLineInterference(Transform):
         self.hertz = hertz
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
-        """Add hum to a batch; arguments as in `Transform.forward`.
-
-        Raises:
-            ProjectionError: If the sampling rate is less than twice the frequency.
-        """
+        """Add hum to a batch."""
         if 2 * self.hertz > sampling_rate:
             raise ProjectionError(
                 f"PowerLineInterference cannot add {self.hertz} Hz to signals at {sampling_rate} Hz: at most half the "

@@ -11,9 +11,6 @@ class LeadDropout(Transform):
 
     Args:
         probability: Of each lead to be lost (0 to 1).
-
-    Raises:
-        ProjectionError: If the probability is out of its range.
     """
 
     def __init__(self, probability: float = 0.1) -> None:
@@ -22,7 +19,7 @@ class LeadDropout(Transform):
         self.probability = probability
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
-        """Drop leads of a batch; arguments as in `Transform.forward`."""
+        """Drop leads of a batch."""
         chance = uniform(x, (*x.shape[:2], 1), 0.0, 1.0, generator)
         # the luckiest lead stays whatever the probability
         kept = (chance >= self.probability) | (chance == chance.amax(dim=1, keepdim=True))
@@ -41,7 +38,7 @@ class TimeMask(Transform):
         self.max_seconds = max_seconds
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
-        """Mask a stretch of each record; arguments as in `Transform.forward`."""
+        """Mask a stretch of each record."""
         batch, _, length = x.shape
         masked = uniform(x, (batch, 1, 1), 0.0, self.max_seconds * sampling_rate, generator).clamp(max=length)
         start = uniform(x, (batch, 1, 1), 0.0, 1.0, generator) * (length - masked)

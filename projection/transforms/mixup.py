@@ -16,9 +16,6 @@ class Mixup(Transform):
     Args:
         alpha: Both parameters of the beta distribution that weights are drawn from (above 0, to 1): small ones leave
             most records nearly as they are, 1 draws all weights alike.
-
-    Raises:
-        ProjectionError: If `alpha` is out of its range.
     """
 
     def __init__(self, alpha: float = 0.2) -> None:
@@ -27,7 +24,7 @@ class Mixup(Transform):
         self.alpha = alpha
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
-        """Mix a batch; arguments as in `Transform.forward`."""
+        """Mix a batch."""
         weight = _symmetric_beta(len(x), self.alpha, x, generator)
         partner = torch.randperm(len(x), generator=generator, device=x.device)
         mixed_x = torch.lerp(x[partner], x, weight.view(-1, 1, 1))

@@ -18,9 +18,6 @@ class Normalise(Transform):
             (each lead of each record), or dataset (the given numbers).
         mean: With over: dataset, in mV.
         std: With over: dataset, in mV (above 0).
-
-    Raises:
-        ProjectionError: If the numbers do not go with `over`.
     """
 
     random = False
@@ -43,7 +40,7 @@ class Normalise(Transform):
         self.std = std
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
-        """Normalise a batch; arguments as in `Transform.forward`. What is constant becomes 0."""
+        """Normalise a batch. What is constant becomes 0."""
         if self.mean is not None and self.std is not None:
             return (x - self.mean) / self.std, y
         axes = (1, 2) if self.over == "record" else (2,)

@@ -18,11 +18,8 @@ class BandPass(Transform):
 
     Args:
         low: Lower edge in Hz (above 0), where half of the amplitude is left; null for none.
-        high: Upper edge in Hz (above `low`), likewise.
+        high: Upper edge in Hz (above `low`, at most half of the sampling rate), likewise.
         order: Steepness (1 or more).
-
-    Raises:
-        ProjectionError: If an argument is out of its range.
     """
 
     random = False
@@ -37,11 +34,7 @@ class BandPass(Transform):
         self.order = order
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
-        """Filter a batch; arguments as in `Transform.forward`.
-
-        Raises:
-            ProjectionError: If the sampling rate is less than twice the upper edge.
-        """
+        """Filter a batch."""
         if self.high is not None and 2 * self.high > sampling_rate:
             raise ProjectionError(
                 f"BandPass has its upper edge at {self.high:g} Hz, but signals at {sampling_rate} Hz end at "
@@ -66,9 +59,6 @@ class Resample(Transform):
 
     Args:
         hertz: The new sampling rate in Hz (1 or more).
-
-    Raises:
-        ProjectionError: If the rate is out of its range.
     """
 
     random = False
@@ -79,18 +69,11 @@ class Resample(Transform):
         self.hertz = hertz
 
     def output_rate(self, sampling_rate: int) -> int:
-        """Tell the sampling rate of what comes out.
-
-        Args:
-            sampling_rate: Of what goes in, in Hz.
-        """
+        """Tell the new sampling rate, whatever the old one."""
         return self.hertz
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
-        """Resample a batch to `(batch, leads, time * hertz / sampling_rate)`, rounded up.
-
-        Arguments as in `Transform.forward`.
-        """
+        """Resample a batch to `(batch, leads, time * hertz / sampling_rate)`, rounded up."""
         common = math.gcd(sampling_rate, self.hertz)
         down, up = sampling_rate // common, self.hertz // common
         mirrored = _mirrored(x, multiple_of=down)
@@ -117,7 +100,7 @@ class FourierSurrogate(Transform):
         self.strength = strength
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
-        """Shift the phases of a batch; arguments as in `Transform.forward`."""
+        """Shift the phases of a batch."""
         length = x.shape[2]
         spectrum = torch.fft.rfft(x)
         reach = math.pi * self.strength
@@ -131,12 +114,7 @@ class FourierSurrogate(Transform):
 def _mirrored(x: Tensor, multiple_of: int = 1) -> Tensor:
     """Append signals to themselves backwards, so that their spectrum sees no jump from the end to the beginning.
 
-    Args:
-        x: Signals `(batch, leads, time)`.
-        multiple_of: What the new length must be a multiple of; the last sample is held until it is.
-
-    Returns:
-        Signals of at least twice the length.
+    The last sample is held until the new length is a multiple of `multiple_of`.
     """
     held = x[..., -1:].expand(-1, -1, -2 * x.shape[2] % multiple_of)
     return torch.cat([x, held, x.flip(2)], dim=2)

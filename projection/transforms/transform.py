@@ -24,14 +24,7 @@ class Transform(nn.Module):
     """Whether it augments training batches."""
 
     def output_rate(self, sampling_rate: int) -> int:
-        """Tell the sampling rate of what comes out.
-
-        Args:
-            sampling_rate: Of what goes in, in Hz.
-
-        Returns:
-            In Hz.
-        """
+        """Tell the sampling rate of what comes out, given that of what goes in (both in Hz)."""
         return sampling_rate
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
@@ -42,9 +35,6 @@ class Transform(nn.Module):
             y: Labels `(batch, classes)`.
             sampling_rate: In Hz.
             generator: Source of randomness on the device of `x`; None takes PyTorch's own.
-
-        Returns:
-            The changed signals and labels.
         """
         raise NotImplementedError
 
@@ -57,30 +47,14 @@ class Transform(nn.Module):
     def _require(self, holds: bool, needs: str) -> None:
         """Refuse an argument that is out of its range, which would otherwise end in a traceback or in wrong signals.
 
-        Args:
-            holds: Whether it is in its range.
-            needs: What the transform needs, and what was found.
-
-        Raises:
-            ProjectionError: If it is not.
+        `needs` says what the transform needs, and what was found.
         """
         if not holds:
             raise ProjectionError(f"{type(self).__name__} needs {needs}.")
 
 
 def uniform(x: Tensor, shape: tuple[int, ...], low: float, high: float, generator: Generator) -> Tensor:
-    """Draw numbers evenly from a range, on the device and in the precision of a batch.
-
-    Args:
-        x: The batch.
-        shape: Of the result.
-        low: Smallest number.
-        high: Largest number.
-        generator: Source of randomness.
-
-    Returns:
-        The numbers.
-    """
+    """Draw numbers evenly between `low` and `high`, on the device and in the precision of a batch `x`."""
     return low + (high - low) * torch.rand(shape, generator=generator, device=x.device, dtype=x.dtype)
 
 
@@ -88,11 +62,7 @@ def seeded_generator(device: torch.device, *numbers: int) -> torch.Generator:
     """Make a source of randomness that depends on nothing but the given numbers.
 
     Args:
-        device: Where numbers will be drawn.
         numbers: Such as a run's seed, the batch's number and the process's (0 or more each).
-
-    Returns:
-        The generator.
     """
     seed = int.from_bytes(blake2b(repr(numbers).encode(), digest_size=8).digest()) >> 1
     return torch.Generator(device).manual_seed(seed)

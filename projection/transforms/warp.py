@@ -14,9 +14,6 @@ class TimeWarp(Transform):
     Args:
         max_change: Largest local change of speed: 0.1 is a tenth faster or slower (0 to below 1).
         period: From fast to slow and back, in s (above 0); rounded so that a record has a whole number of them.
-
-    Raises:
-        ProjectionError: If an argument is out of its range.
     """
 
     def __init__(self, max_change: float = 0.1, period: float = 4.0) -> None:
@@ -27,7 +24,7 @@ class TimeWarp(Transform):
         self.period = period
 
     def forward(self, x: Tensor, y: Tensor, sampling_rate: int, generator: Generator = None) -> tuple[Tensor, Tensor]:
-        """Warp a batch; arguments as in `Transform.forward`."""
+        """Warp a batch."""
         batch, _, length = x.shape
         last = max(1, length - 1)
         # a whole number of periods brings the end back to its place with no further change of speed
