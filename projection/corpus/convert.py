@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 
 from projection.corpus import SYNTHETIC
+from projection.corpus.record_tables import Tables, read_tables
 from projection.corpus.record_writer import Failures, hash_records, write_records
 from projection.corpus.store import seal
-from projection.corpus.tables import Tables, read_tables
 from projection.errors import ProjectionError
 from projection.files import completed_or_removed
 
@@ -48,10 +48,6 @@ def convert(
             PTB-XL where the table has PTB-XL's name, and the folder's name otherwise.
         source_version: Its version, kept in the file; by default taken from the folder's name, if that ends in one.
         overwrite: Replace an existing file.
-
-    Raises:
-        ProjectionError: If the output exists, a table cannot be read, records are missing or damaged, or there is too
-            little room.
     """
     if output.exists() and not overwrite:
         raise ProjectionError(f"{output} exists. Add `--overwrite true` to replace it, or name another file.")

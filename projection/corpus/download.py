@@ -57,8 +57,7 @@ def download(
         timeout: Seconds without an answer after which a connection counts as dropped, above 0.
 
     Raises:
-        ProjectionError: When an argument or the address is wrong, the folder cannot be written, or files are missing
-            at the end; it says how many, why and what to do.
+        ProjectionError: Also when files are missing at the end; it says how many, why and what to do.
     """
     rates = [sampling_rates] if isinstance(sampling_rates, int) else sorted(set(sampling_rates))
     if not rates or not {100, 500}.issuperset(rates):

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
 from projection import __version__
@@ -20,13 +20,7 @@ _CHUNK = 1 << 16
 
 
 class FetchError(Exception):
-    """One try went wrong.
-
-    Args:
-        why: What happened.
-        passing: Whether another try may go right.
-        wait: How long the server asks to wait first, in s.
-    """
+    """One try went wrong; another may go right if `passing`, after the `wait` in s that the server asks for, if any."""
 
     def __init__(self, why: str, passing: bool = True, wait: float | None = None) -> None:
         super().__init__(why)
@@ -34,13 +28,7 @@ class FetchError(Exception):
 
 
 class Mirror:
-    """A web folder and how patiently to read it; each thread keeps one connection alive.
-
-    Args:
-        base_url: Address of the folder.
-        retries: Further tries for each file after the first.
-        timeout: Seconds without an answer after which a connection counts as dropped.
-    """
+    """A web folder and how patiently to read it (see `download`); each thread keeps one connection alive."""
 
     def __init__(self, base_url: str, retries: int, timeout: float) -> None:
         self.base_url, self.retries, self.timeout = base_url.rstrip("/") + "/", retries, timeout
@@ -48,15 +36,10 @@ class Mirror:
         self._local = threading.local()
 
     def fetch(self, name: str, output: Path, sha256: str = "") -> Path:
-        """Fetch a file, continuing what an interrupted run left.
+        """Fetch the file `name` below the web folder, whole, as `output/name.part`, continuing an interrupted run.
 
         Args:
-            name: Its path below the web folder.
-            output: The folder to write to.
             sha256: Its checksum; without one it is fetched from the first byte.
-
-        Returns:
-            `output/name.part`, whole.
 
         Raises:
             FetchError: What went wrong in the last try.
@@ -105,13 +88,10 @@ class Mirror:
         import requests
 
         if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
+            session = self._local.session = requests.Session()
             # identity: a Range counts in bytes of the file, not of a compressed copy
-            self._local.session.headers.update(
-                {"User-Agent": f"projection/{__version__}", "Accept-Encoding": "identity"}
-            )
-        session: requests.Session = self._local.session
-        return session
+            session.headers.update({"User-Agent": f"projection/{__version__}", "Accept-Encoding": "identity"})
+        return cast("requests.Session", self._local.session)
 
 
 def _refusal(response: "requests.Response") -> FetchError:
@@ -138,15 +118,7 @@ def _explain(error: "requests.RequestException") -> str:
 
 
 def is_whole(path: Path, sha256: str) -> bool:
-    """Compare a file with its checksum.
-
-    Args:
-        path: The file.
-        sha256: The checksum in hexadecimal.
-
-    Returns:
-        Whether it is there and right.
-    """
+    """Tell whether a file is there and has this checksum, in hexadecimal."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256

@@ -17,14 +17,14 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from projection.corpus.record_tables import Tables
 from projection.corpus.statements import LEADS
 from projection.corpus.store import create
-from projection.corpus.tables import Tables
 from projection.corpus.wfdb_record import read_record, read_records
 from projection.errors import ProjectionError
 from projection.files import check_room, reserve
 
-_Run = TypeVar("_Run")
+_Part = TypeVar("_Part")
 _Result = TypeVar("_Result")
 
 _CHUNK = 512  # records for a process at a time
@@ -36,13 +36,8 @@ Failures = dict[int, str]
 
 
 @dataclass(frozen=True)
-class Rows:
-    """A run of consecutive rows that one process converts.
-
-    Args:
-        start: The first row.
-        stems: The records' paths without extension.
-    """
+class Chunk:
+    """Consecutive records that one process converts: their first row, and their paths without extension."""
 
     start: int
     stems: list[str]
@@ -50,7 +45,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Target:
-    """Where converted rows go.
+    """Where converted records go.
 
     Args:
         path: The HDF5 file under its temporary name.
@@ -68,62 +63,33 @@ class Target:
 def write_records(
     path: Path, source: Path, tables: Tables, column: str, sampling_rate: int, workers: int
 ) -> tuple[Target, Failures]:
-    """Create a file with all records that can be read.
-
-    Args:
-        path: The HDF5 file to write.
-        source: The folder that the records' paths start from.
-        tables: The metadata of the records.
-        column: The column with the records' paths.
-        sampling_rate: In Hz.
-        workers: Processes to use.
-
-    Returns:
-        Where the records are, and the rows that could not be converted, with reasons.
-    """
+    """Create an HDF5 file with all records that can be read; `column` has their paths below the folder `source`."""
     stems = [f"{source}/{name}".removesuffix(".hea") for name in tables.records[column]]
     length = _usual_length(stems, sampling_rate)
     size = 2 * len(stems) * len(LEADS) * length
     check_room(path.parent, size + _TABLE_BYTES * len(stems))
     target = Target(path, create(path, tables, length, sampling_rate), length, sampling_rate)
     reserve(path, target.offset, size)
-    runs = [Rows(start, stems[start : start + _CHUNK]) for start in range(0, len(stems), _CHUNK)]
+    chunks = [Chunk(start, stems[start : start + _CHUNK]) for start in range(0, len(stems), _CHUNK)]
     failures: Failures = {}
-    for failed in _tracked(spread(convert_rows, runs, target, workers), [len(run.stems) for run in runs]):
+    for failed in _tracked(spread(convert_chunk, chunks, target, workers), [len(chunk.stems) for chunk in chunks]):
         failures |= failed
     return target, failures
 
 
 def hash_records(target: Target, records: int, workers: int) -> NDArray[np.uint8]:
-    """Compute checksums of records as they stand in the file.
-
-    Args:
-        target: Where they are.
-        records: How many there are.
-        workers: Processes to use.
-
-    Returns:
-        The SHA-256 of each, uint8 `(records, 32)`.
-    """
+    """Compute the SHA-256 of each record as it stands in the file, uint8 `(records, 32)`."""
     starts = [range(start, min(start + _CHUNK, records)) for start in range(0, records, _CHUNK)]
     digests = b"".join(spread(hash_rows, starts, target, workers))
     return np.frombuffer(digests, np.uint8).reshape(records, -1)
 
 
-def convert_rows(rows: Rows, target: Target) -> Failures:
-    """Write a run of rows at their place in the file.
-
-    Args:
-        rows: What to convert.
-        target: Where it goes.
-
-    Returns:
-        Why some could not be converted.
-    """
+def convert_chunk(chunk: Chunk, target: Target) -> Failures:
+    """Write records at their place in the file."""
     failures: Failures = {}
     with target.path.open("r+b", buffering=0) as file:
-        for start in range(0, len(rows.stems), _BLOCK):
-            stems, first = rows.stems[start : start + _BLOCK], rows.start + start
+        for start in range(0, len(chunk.stems), _BLOCK):
+            stems, first = chunk.stems[start : start + _BLOCK], chunk.start + start
             samples, failed = read_records(stems, target.sampling_rate, target.length)
             _write_at(file.fileno(), samples, target.offset + first * samples[0].nbytes)
             failures |= {first + place: reason for place, reason in failed.items()}
@@ -131,15 +97,7 @@ def convert_rows(rows: Rows, target: Target) -> Failures:
 
 
 def hash_rows(rows: range, target: Target) -> bytes:
-    """Compute the checksums of a run of rows.
-
-    Args:
-        rows: Which.
-        target: Where they are.
-
-    Returns:
-        Their SHA-256, one after the other.
-    """
+    """Compute the SHA-256 of consecutive rows, one after the other."""
     size = 2 * len(LEADS) * target.length
     with target.path.open("rb") as file:
         file.seek(target.offset + rows.start * size)
@@ -160,33 +118,19 @@ def _usual_length(stems: list[str], sampling_rate: int) -> int:
 
 
 def spread(
-    work: Callable[[_Run, Target], _Result], runs: Sequence[_Run], target: Target, workers: int
+    work: Callable[[_Part, Target], _Result], parts: Sequence[_Part], target: Target, workers: int
 ) -> Iterator[_Result]:
-    """Compute something for all runs, by several processes.
-
-    Args:
-        work: What to compute for a run.
-        runs: The runs.
-        target: Where their records are.
-        workers: Processes to use; one works here.
-
-    Yields:
-        The results, in the order of the runs.
-
-    Raises:
-        ProjectionError: If a process is killed.
-    """
-    targets = [target] * len(runs)
-    if workers == 1 or len(runs) == 1:
-        yield from map(work, runs, targets)
+    """Do the work for all parts in several processes, or for one worker in this one, and yield results in order."""
+    targets = [target] * len(parts)
+    if workers == 1 or len(parts) == 1:
+        yield from map(work, parts, targets)
         return
-    pool = ProcessPoolExecutor(min(workers, len(runs)), initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(min(workers, len(parts)), initializer=_end_with_parent)
     try:
-        yield from pool.map(work, runs, targets)
+        yield from pool.map(work, parts, targets)
     except BrokenProcessPool as error:
-        raise ProjectionError(
-            "A converting process was killed, perhaps for lack of memory: try --workers 1."
-        ) from error
+        message = "A converting process was killed, perhaps for lack of memory: try --workers 1."
+        raise ProjectionError(message) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -20,12 +20,9 @@ class Statement:
 
     Args:
         code: The SCP code as PTB-XL writes it.
-        diagnostic: Whether it belongs to the diagnostic statements.
         form: Whether it describes the form of the waves.
-        rhythm: Whether it describes the rhythm.
         superclass: Its diagnostic superclass (NORM, MI, STTC, CD, HYP); empty when not diagnostic.
         subclass: Its diagnostic subclass; empty when not diagnostic.
-        description: What it means.
     """
 
     code: str
@@ -35,6 +32,10 @@ class Statement:
     superclass: str
     subclass: str
     description: str
+
+    def kinds(self) -> list[str]:
+        """Write the columns diagnostic, form and rhythm of scp_statements.csv: 1.0 or nothing."""
+        return ["1.0" if kind else "" for kind in (self.diagnostic, self.form, self.rhythm)]
 
 
 # code, kinds (d diagnostic, f form, r rhythm), superclass, subclass, description
@@ -115,49 +116,27 @@ WPW      d   CD    WPW        Wolff-Parkinson-White pattern
 
 def _parse(line: str) -> Statement:
     code, kinds, superclass, subclass, description = line.split(maxsplit=4)
-    return Statement(
-        code=code,
-        diagnostic="d" in kinds,
-        form="f" in kinds,
-        rhythm="r" in kinds,
-        superclass=superclass.strip("-"),
-        subclass=subclass.strip("-"),
-        description=description,
-    )
+    diagnostic, form, rhythm = (kind in kinds for kind in "dfr")
+    return Statement(code, diagnostic, form, rhythm, superclass.strip("-"), subclass.strip("-"), description)
 
 
 STATEMENTS = tuple(_parse(line) for line in _TABLE.strip().splitlines())
+BY_CODE = {statement.code: statement for statement in STATEMENTS}
 
 
 def label_of(statement: Statement, label_set: LabelSet) -> str:
-    """Name the class that a statement stands for in a label set.
-
-    Args:
-        statement: The SCP statement.
-        label_set: Which classes.
-
-    Returns:
-        The class name, or an empty string where the statement plays no part in it.
-    """
-    named = {
-        "all": statement.code,
-        "diagnostic": statement.code if statement.diagnostic else "",
-        "subdiagnostic": statement.subclass,
-        "superdiagnostic": statement.superclass,
-        "form": statement.code if statement.form else "",
-        "rhythm": statement.code if statement.rhythm else "",
-    }
-    return named[label_set]
+    """Name the class that a statement stands for in a label set, or give "" where it plays no part in it."""
+    if label_set == "superdiagnostic":
+        return statement.superclass
+    if label_set == "subdiagnostic":
+        return statement.subclass
+    has = {"all": True, "diagnostic": statement.diagnostic, "form": statement.form, "rhythm": statement.rhythm}
+    return statement.code if has[label_set] else ""
 
 
 def class_names(label_set: LabelSet) -> tuple[str, ...]:
-    """List the classes of a label set in their fixed, alphabetical order.
+    """List the classes of a label set in their fixed, alphabetical order: the columns of its label matrix.
 
-    Args:
-        label_set: One of all (71 classes), diagnostic (44), subdiagnostic (23), superdiagnostic (5),
-            form (19) or rhythm (12).
-
-    Returns:
-        The class names, which are the columns of its label matrix.
+    All has 71 classes, diagnostic 44, subdiagnostic 23, superdiagnostic 5, form 19 and rhythm 12.
     """
     return tuple(sorted({label_of(statement, label_set) for statement in STATEMENTS} - {""}))

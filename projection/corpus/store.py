@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from projection import __version__
+from projection.corpus.record_tables import Tables
 from projection.corpus.statements import LEADS
-from projection.corpus.tables import Tables
 from projection.corpus.wfdb_record import GAIN
 from projection.errors import ProjectionError
 
@@ -39,13 +39,10 @@ class Store:
     """What an HDF5 file holds, but for the signals themselves, which `signals` maps on demand.
 
     Args:
-        path: The file.
-        tables: The metadata of all records.
         shape: `(records, 12, T)`.
         offset: Where the signals begin in the file, in bytes; None if they are chunked or compressed.
         sampling_rate: In Hz.
         gain: Samples per millivolt.
-        attributes: The root attributes.
     """
 
     path: Path
@@ -57,11 +54,7 @@ class Store:
     attributes: dict[str, Any]
 
     def signals(self) -> NDArray[np.int16]:
-        """Give the signals as an int16 array `(records, 12, T)` backed by the page cache.
-
-        Returns:
-            A read-only memory map of the file; a chunked file is read into memory instead.
-        """
+        """Map the signals read-only, `(records, 12, T)`, backed by the page cache; a chunked file is read instead."""
         if self.offset is not None:
             return np.memmap(self.path, np.int16, "r", self.offset, self.shape)
         with h5py.File(self.path) as file:
@@ -69,21 +62,13 @@ class Store:
         return samples
 
     def signal_checksums(self) -> NDArray[np.uint8]:
-        """Read the SHA-256 of each record's samples.
-
-        Returns:
-            uint8 `(records, 32)`.
-        """
+        """Read the SHA-256 of each record's samples, `(records, 32)`."""
         with h5py.File(self.path) as file:
             checksums: NDArray[np.uint8] = file["checksums/signals"][...]
         return checksums
 
     def skipped(self) -> dict[str, NDArray[Any]]:
-        """Read which records of the source were left out.
-
-        Returns:
-            Columns ecg_id and reason, of no length if there were none.
-        """
+        """Read which records of the source were left out: ecg_id and reason, of no length if there were none."""
         with h5py.File(self.path) as file:
             if "skipped" in file:
                 return _read_group(file, "skipped")
@@ -91,20 +76,12 @@ class Store:
 
 
 def create(path: Path, tables: Tables, length: int, sampling_rate: int) -> int:
-    """Create a file with all metadata and room for the signals.
+    """Create or replace a file with all metadata and room for the signals, and give their offset in bytes.
 
-    Args:
-        path: The file to write; an existing one is replaced.
-        tables: The metadata of the records, in the order of the signals to come.
-        length: Samples per lead and record.
-        sampling_rate: In Hz.
-
-    Returns:
-        The offset of the signals in the file, in bytes, where rows of `12 * length` int16 samples belong.
+    Rows of `12 * length` int16 samples belong there, in the order of the tables.
     """
     with h5py.File(path, "w", alignment_threshold=ALIGNMENT, alignment_interval=ALIGNMENT) as file:
-        records = len(tables)
-        signals = _allocate(file, (records, len(LEADS), length))
+        signals = _allocate(file, (len(tables), len(LEADS), length))
         signals.attrs.update(gain=GAIN, baseline=0, units="mV", leads=list(LEADS), sampling_rate=sampling_rate)
         _write_group(file, "records", tables.records)
         _write_group(file, "scp_statements", tables.scp_statements)
@@ -117,8 +94,7 @@ def seal(path: Path, checksums: NDArray[np.uint8], skipped: dict[str, NDArray[An
     """Add the checksums and the root attributes once all signals are in place.
 
     Args:
-        path: The file.
-        checksums: uint8 `(records, 32)`, the SHA-256 of each record's samples.
+        checksums: The SHA-256 of each record's samples, `(records, 32)`.
         skipped: Columns ecg_id and reason: records of the source that were left out.
         about: Further root attributes: source, source_version, table, filename_column and tables_sha256.
     """
@@ -135,17 +111,7 @@ def seal(path: Path, checksums: NDArray[np.uint8], skipped: dict[str, NDArray[An
 
 
 def open_store(path: Path) -> Store:
-    """Read a file's metadata.
-
-    Args:
-        path: A file written by `python -m projection convert`.
-
-    Returns:
-        The opened store; no file handle is kept.
-
-    Raises:
-        ProjectionError: If the file is missing, not HDF5, or of another schema.
-    """
+    """Read the metadata of a file of this schema that `python -m projection convert` wrote; keep no file handle."""
     if not path.is_file():
         raise ProjectionError(f"There is no file {path}. `python -m projection convert --help` shows how to make it.")
     try:

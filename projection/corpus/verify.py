@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from projection.corpus.record_tables import read_tables
 from projection.corpus.statements import LABEL_SETS
 from projection.corpus.store import Store, open_store
-from projection.corpus.tables import read_tables
 from projection.corpus.wfdb_record import read_record
 from projection.errors import ProjectionError
 
@@ -18,9 +18,6 @@ def verify(path: Path, source: Path | None = None) -> None:
     Args:
         path: A file written by `python -m projection convert`.
         source: The folder that it was converted from.
-
-    Raises:
-        ProjectionError: If anything differs; the message names the records.
     """
     store = open_store(path)
     faults = [*_own_faults(store), *(_source_faults(store, source) if source else [])]

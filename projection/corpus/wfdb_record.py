@@ -21,38 +21,26 @@ GAIN = 1000.0
 """Samples per millivolt in the HDF5 file, as in PTB-XL."""
 
 _SIGNAL_LINE = r"(\S+) 16 1000(?:\.0*)?(?:\(0\))?/mV 16 0 -?\d+ (-?\d+) 0 (?i:{lead})[ \t]*\r?\n?"
-_PLAIN_HEADER = re.compile(
-    (
-        r"\A\S+ 12 (\d+(?:\.0*)?) (\d+)[^\n]*\n"
-        + "".join(_SIGNAL_LINE.format(lead=lead) for lead in LEADS)
-        + r"(?:#.*)?\Z"
-    ).encode("ascii"),
-    re.DOTALL,
-)
+_SIGNAL_LINES = "".join(_SIGNAL_LINE.format(lead=lead) for lead in LEADS)
+_HEADER = r"\A\S+ 12 (\d+(?:\.0*)?) (\d+)[^\n]*\n" + _SIGNAL_LINES + r"(?:#.*)?\Z"
+_PLAIN_HEADER = re.compile(_HEADER.encode("ascii"), re.DOTALL)
 _PLAIN_HEADER_BYTES = 1 << 14  # a longer one is not plain
 _PER_MILLIVOLT = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3, "nv": 1e-6}
-
 
 _Content = TypeVar("_Content")
 
 
 class _Plain(NamedTuple):
-    """What a plain header says: samples per lead, the data file, and each lead's sum of samples."""
-
-    length: int
-    path: str
-    sums: list[int]
+    length: int  # samples per lead
+    path: str  # of the data file
+    sums: list[int]  # of each lead's samples
 
 
 def read_record(stem: str | Path, sampling_rate: int) -> NDArray[np.int16]:
-    """Read one record and prove it against the checksums of its header.
-
-    Args:
-        stem: The record's path without extension.
-        sampling_rate: The sampling rate that the record must have, in Hz.
+    """Read a record by its path without extension and its rate in Hz, and prove it by the checksums of its header.
 
     Returns:
-        int16 samples `(12, T)`, 1000 per millivolt, leads I, II, III, aVR, aVL, aVF, V1 to V6.
+        Samples `(12, T)`, 1000 per millivolt, in the order of `LEADS`.
 
     Raises:
         ProjectionError: If the record is missing, damaged, sampled at another rate, or lacks a lead.
@@ -68,15 +56,10 @@ def read_record(stem: str | Path, sampling_rate: int) -> NDArray[np.int16]:
 
 
 def read_records(stems: Sequence[str], sampling_rate: int, length: int) -> tuple[NDArray[np.int16], dict[int, str]]:
-    """Read records of one length, as `read_record` does, but many of them in little more time than copying takes.
-
-    Args:
-        stems: The records' paths without extension.
-        sampling_rate: The sampling rate that they must have, in Hz.
-        length: The samples per lead that they must have.
+    """Read records of `length` samples per lead as `read_record` does, in little more time than copying takes.
 
     Returns:
-        int16 samples `(records, 12, length)`, and why some could not be read, by their position in `stems`.
+        Samples `(records, 12, length)`, and why some could not be read, by their position in `stems`.
     """
     by_time = np.zeros((len(stems), length, len(LEADS)), "<i2")
     promised: list[list[int]] = []

@@ -9,16 +9,14 @@ from typing import TypeVar, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from projection.data.signal_sets import DeviceSignals
-from projection.data.signals import Signals
+from projection.data.signals import Positions, Signals
 
-Positions = NDArray[np.int64]
 Batch = tuple[Tensor, Tensor, Tensor]
 
-_ANNOUNCED = 4  # batches that the disk may work on ahead of time
+_PREFETCHED = 4  # batches that the disk may work on ahead of time
 
 _T = TypeVar("_T")
 
@@ -29,7 +27,7 @@ class Records:
 
     Args:
         signals: Of the whole data set.
-        rows: Which of them belong to the split, `(records,)`.
+        rows: Which of them belong to the split.
         labels: float32 `(records, classes)`, 0 or 1.
         ids: int64 `(records,)`.
         gain: Samples per millivolt.
@@ -45,7 +43,7 @@ class Records:
         return len(self.rows)
 
 
-class IndexBatches:
+class RecordBatchSampler:
     """The batches of an epoch as positions, a pure function of seed and epoch.
 
     The order of records is the same for any number of processes: they share every global batch. Shuffled epochs have
@@ -57,60 +55,40 @@ class IndexBatches:
         size: Records in the split.
         batch_size: Records per batch and process.
         shuffle: Draw a new order each epoch.
-        seed: Of that order.
-        rank: This process.
         world_size: Processes that share the work.
     """
 
     def __init__(
         self, size: int, batch_size: int, shuffle: bool = False, seed: int = 0, rank: int = 0, world_size: int = 1
     ) -> None:
-        self.size = size
+        self.size, self.shuffle, self.seed, self.epoch = size, shuffle, seed, 0
+        self.rank, self.world_size = rank, world_size
         self.global_batch_size = batch_size * world_size
-        self.shuffle = shuffle
-        self.seed = seed
-        self.rank = rank
-        self.world_size = world_size
-        self.epoch = 0
+        self._whole = size // self.global_batch_size
+        self._drops = shuffle and self._whole > 0
 
     def __len__(self) -> int:
         return self._whole if self._drops else -(-self.size // self.global_batch_size)
 
     @property
-    def sampler(self) -> "IndexBatches":
+    def sampler(self) -> "RecordBatchSampler":
         """Itself: Lightning looks here for `set_epoch`."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls this before each.
-
-        Args:
-            epoch: Counted from 0.
-        """
+        """Choose the epoch, counted from 0; Lightning calls this before each."""
         self.epoch = epoch
 
     def batches(self) -> list[Positions]:
-        """List this process's batches of the current epoch.
-
-        Returns:
-            Arrays of positions within the split.
-        """
-        if not self.shuffle:
-            order = np.arange(self.size)
-        else:
+        """List this process's batches of the current epoch, as positions within the split."""
+        if self.shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
+        else:
+            order = np.arange(self.size)
         if self._drops:
             order = order[: self._whole * self.global_batch_size]
         shares = np.array_split(order, len(self) * self.world_size)
         return shares[self.rank :: self.world_size]
-
-    @property
-    def _whole(self) -> int:
-        return self.size // self.global_batch_size
-
-    @property
-    def _drops(self) -> bool:
-        return self.shuffle and self._whole > 0
 
 
 class BatchLoader:
@@ -120,14 +98,11 @@ class BatchLoader:
     `loader.batch_sampler.set_epoch(epoch)` before each epoch; `state_dict` and `load_state_dict` continue within one.
 
     Args:
-        records: The split.
-        batch_sampler: The order of its records.
-        device: Where batches are wanted.
         ahead: How many batches the thread may have ready (0 or more; 0 works without a thread).
     """
 
     def __init__(
-        self, records: Records, batch_sampler: IndexBatches, device: torch.device | str = "cpu", ahead: int = 2
+        self, records: Records, batch_sampler: RecordBatchSampler, device: torch.device | str = "cpu", ahead: int = 2
     ) -> None:
         self.records = records
         self.batch_sampler = batch_sampler
@@ -142,10 +117,10 @@ class BatchLoader:
     def __iter__(self) -> Generator[Batch, None, None]:
         # nothing happens before the first batch is asked for: Lightning chooses the epoch after calling iter()
         first = self._first_batch()
-        batches = self._announced(self.batch_sampler.batches()[first:])
+        batches = self._prefetched(self.batch_sampler.batches()[first:])
         with ExitStack() as stack:
-            if self.records.signals.announced:
-                batches = stack.enter_context(closing(read_ahead(batches, _ANNOUNCED)))
+            if self.records.signals.prefetches:
+                batches = stack.enter_context(closing(read_ahead(batches, _PREFETCHED)))
             loaded = self._gathered(batches)
             if self.ahead:
                 loaded = stack.enter_context(closing(read_ahead(loaded, self.ahead)))
@@ -156,19 +131,11 @@ class BatchLoader:
                 yield x, y, ids
 
     def state_dict(self) -> dict[str, int]:
-        """Say which records have been handed out.
-
-        Returns:
-            The epoch, and how many of its records all processes have been given together.
-        """
+        """Say which records have been handed out: the epoch, and how many of it all processes together were given."""
         return {"epoch": self._position[0], "records": self._position[1]}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continue an epoch after the records that were handed out, with any number of processes.
-
-        Args:
-            state: What `state_dict` gave.
-        """
+        """Continue an epoch after the records that were handed out, with any number of processes."""
         self._position = self._resumed = (state["epoch"], state["records"])
 
     def _first_batch(self) -> int:
@@ -177,9 +144,9 @@ class BatchLoader:
             return 0
         return resumed[1] // self.batch_sampler.global_batch_size
 
-    def _announced(self, batches: list[Positions]) -> Generator[Positions, None, None]:
+    def _prefetched(self, batches: list[Positions]) -> Generator[Positions, None, None]:
         for positions in batches:
-            self.records.signals.expect(self.records.rows[positions])
+            self.records.signals.prefetch(self.records.rows[positions])
             yield positions
 
     def _gathered(self, batches: Iterator[Positions]) -> Generator[Batch, None, None]:
@@ -208,15 +175,7 @@ class BatchLoader:
 
 
 def read_ahead(items: Iterator[_T], depth: int) -> Generator[_T, None, None]:
-    """Compute an iterator's items in one thread, ahead of their use.
-
-    Args:
-        items: What to compute.
-        depth: How many may wait.
-
-    Yields:
-        The items in order; an error in the thread is raised here.
-    """
+    """Compute an iterator's items in one thread, at most `depth` ahead of their use, and raise its errors here."""
     end = object()
     # one thread for PyTorch there, so that it does not take processors from training; a thread's own setting
     thread = ThreadPoolExecutor(1, "read-ahead", torch.set_num_threads, (1,))

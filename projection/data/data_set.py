@@ -14,13 +14,7 @@ from projection.errors import ProjectionError
 
 @dataclass(frozen=True)
 class DataSet:
-    """The metadata of one or more files whose records count through all of them in order.
-
-    Args:
-        stores: The files.
-        ids: ecg_id of every record, `(records,)`.
-        folds: strat_fold of every record, `(records,)`.
-    """
+    """The metadata of files whose records count through all of them: ids are ecg_id, folds strat_fold."""
 
     stores: tuple[Store, ...]
     ids: NDArray[np.int64]
@@ -47,29 +41,12 @@ class DataSet:
         return ", ".join(str(store.path) for store in self.stores)
 
     def labels(self, label_set: LabelSet) -> NDArray[np.uint8]:
-        """Derive the label matrix of a label set.
-
-        Args:
-            label_set: Which classes.
-
-        Returns:
-            uint8 `(records, classes)`.
-        """
+        """Derive the label matrix of a label set, `(records, classes)`."""
         return np.concatenate([store.tables.labels(label_set) for store in self.stores])
 
 
 def open_data_set(paths: Sequence[Path]) -> DataSet:
-    """Open files as one set.
-
-    Args:
-        paths: Files written by `python -m projection convert`.
-
-    Returns:
-        Their metadata.
-
-    Raises:
-        ProjectionError: If a file cannot be read, files differ in sampling rate, length or gain, or share an ecg_id.
-    """
+    """Open files as one set: they must have one sampling rate, length and gain, and may not share an ecg_id."""
     stores = tuple(open_store(path) for path in paths)
     forms = [(store.sampling_rate, store.shape[1:], store.gain) for store in stores]
     for store, form in zip(stores, forms, strict=True):

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import override
 
+from projection.corpus.recipes import recipe
 from projection.corpus.statements import LEADS, LabelSet, class_names
-from projection.data.batches import BatchLoader, IndexBatches, Records
+from projection.data.batches import Batch, BatchLoader, RecordBatchSampler, Records
 from projection.data.data_set import open_data_set
 from projection.data.ecg import ECGDataModule
 from projection.data.leaks import check_leaks
@@ -52,7 +53,8 @@ class PTBXLDataModule(ECGDataModule):
 
     def __init__(
         self,
-        path: Path | list[Path] = Path("data/ptbxl_100hz.h5"),
+        # of Path | list[Path], jsonargparse would write a list of paths as one string
+        path: list[Path] | Path = Path("data/ptbxl_100hz.h5"),
         labels: LabelSet = "all",
         train_folds: Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 8),
         val_folds: Sequence[int] = (9,),
@@ -65,17 +67,11 @@ class PTBXLDataModule(ECGDataModule):
         super().__init__()
         self.paths = [Path(one) for one in path] if isinstance(path, list) else [Path(path)]
         self.label_set: LabelSet = labels
-        self.folds: dict[Split, tuple[int, ...]] = {
-            "train": tuple(train_folds),
-            "val": tuple(val_folds),
-            "test": tuple(test_folds),
-        }
-        self.batch_size = batch_size
-        self.train_fraction = train_fraction
-        self.transforms = transforms or []
-        self.residency = residency
-        self.class_names = class_names(labels)
-        self.lead_names = LEADS
+        folds: dict[Split, Sequence[int]] = {"train": train_folds, "val": val_folds, "test": test_folds}
+        self.folds = {split: tuple(chosen) for split, chosen in folds.items()}
+        self.batch_size, self.train_fraction = batch_size, train_fraction
+        self.transforms, self.residency = transforms or [], residency
+        self.class_names, self.lead_names = class_names(labels), LEADS
         self._train_loader: BatchLoader | None = None
         self._position: dict[str, int] | None = None
 
@@ -84,12 +80,8 @@ class PTBXLDataModule(ECGDataModule):
         self._check_arguments()
         for path in self.paths:
             if not path.is_file():
-                raise ProjectionError(
-                    f"There is no data file {path}. Two commands make it from PTB-XL:\n"
-                    "  python -m projection download --output data/ptbxl\n"
-                    f"  python -m projection convert --source data/ptbxl --output {path}\n"
-                    "or name another file with `--data.path FILE.h5`."
-                )
+                how = recipe(str(path)) or [f"python -m projection convert --source FOLDER_OF_RECORDS --output {path}"]
+                raise ProjectionError("\n  ".join([f"There is no data file {path}. To make it:", *how]))
 
     @override
     def setup(self, stage: str) -> None:
@@ -109,7 +101,7 @@ class PTBXLDataModule(ECGDataModule):
 
     @override
     def training_signals(self) -> Iterator[Tensor]:
-        for x, _, _ in BatchLoader(self.train, IndexBatches(len(self.train), 256)):
+        for x, _, _ in BatchLoader(self.train, RecordBatchSampler(len(self.train), 256)):
             yield x
 
     @override
@@ -150,15 +142,11 @@ class PTBXLDataModule(ECGDataModule):
         self._position = state_dict
 
     @override
-    def transfer_batch_to_device(
-        self, batch: tuple[Tensor, Tensor, Tensor], device: torch.device, dataloader_idx: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
         return batch
 
     @override
-    def on_after_batch_transfer(
-        self, batch: tuple[Tensor, Tensor, Tensor], dataloader_idx: int
-    ) -> tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]:
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> tuple[Tensor, Tensor] | Batch:
         assert self.trainer is not None
         x, y, ids = batch
         if self.trainer.training and self.transforms:
@@ -193,11 +181,11 @@ class PTBXLDataModule(ECGDataModule):
         overfit = self.trainer is not None and self.trainer.overfit_batches  # type: ignore[attr-defined]
         shuffle = shuffle and not overfit  # that means the same batches again and again
         rank = self.trainer.global_rank if self.trainer else 0
-        batches = IndexBatches(len(records), self.batch_size, shuffle, self.seed, rank, self._world_size())
+        sampler = RecordBatchSampler(len(records), self.batch_size, shuffle, self.seed, rank, self._world_size())
         if self.residency == "device":
-            rows = records.rows if shuffle else records.rows[np.concatenate(batches.batches())]
+            rows = records.rows if shuffle else records.rows[np.concatenate(sampler.batches())]
             records = replace(records, signals=DeviceSignals(self.signals, rows, self._device()))
-        return BatchLoader(records, batches, self._device())
+        return BatchLoader(records, sampler, self._device())
 
     def _select(self, split: Split, labels: NDArray[np.uint8], wanted: NDArray[np.bool_]) -> Records:
         rows = np.flatnonzero(wanted & np.isin(self.data_set.folds, self.folds[split]))

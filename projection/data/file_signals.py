@@ -8,70 +8,57 @@ import h5py
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from projection.corpus.store import Store
-from projection.data.signals import Rows, Signals, check_range
+from projection.data.signals import Positions, Signals, check_range
 
 
-class MemorySignals(Signals):
-    """A memory map of one contiguous file: after the first reading it is served from the page cache.
-
-    The page cache is shared by all processes of the machine and needs no room of its own.
-
-    Args:
-        store: The file.
-    """
+class _FileSignals(Signals):
+    """Signals of one file; what is open does not travel with a pickle."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store.shape)
-        self.path = store.path
-        self.offset = _offset(store)
-        self._map: Tensor | None = None
-
-    def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_map": None}
-
-    def gather(self, rows: Rows, out: Tensor) -> None:
-        """Copy records into a buffer.
-
-        Args:
-            rows: Which records, `(batch,)`.
-            out: int16 `(batch, leads, T)`.
-        """
-        if self._map is None:
-            # mode "c" opens a read-only file as PyTorch likes it; nothing is ever written
-            self._map = torch.from_numpy(np.memmap(self.path, np.int16, "c", self.offset, self.shape))
-        check_range(rows, self.shape[0])
-        torch.index_select(self._map, 0, torch.from_numpy(rows), out=out)
-
-
-class DiskSignals(Signals):
-    """Positioned reads from one contiguous file, announced to the operating system ahead of time.
-
-    For files larger than memory: many reads are under way at once, and nothing is read that is not wanted.
-
-    Args:
-        store: The file.
-    """
-
-    announced = True
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(store.shape)
-        self.path = store.path
-        self.offset = _offset(store)
+        self.path, self._offset = store.path, store.offset
         self._record_bytes = 2 * store.shape[1] * store.shape[2]
-        self._file: FileIO | None = None
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_file": None}
 
-    def expect(self, rows: Rows) -> None:
-        """Ask the operating system to read records in the background.
+    @property
+    def offset(self) -> int:
+        assert self._offset is not None, f"{self.path} is chunked"
+        return self._offset
 
-        Args:
-            rows: Which records, `(batch,)`.
-        """
+
+class MemorySignals(_FileSignals):
+    """A memory map of one contiguous file: after the first reading it is served from the page cache.
+
+    The page cache is shared by all processes of the machine and needs no room of its own.
+    """
+
+    _file: Tensor | None = None
+
+    @override
+    def gather(self, rows: Positions, out: Tensor) -> None:
+        if self._file is None:
+            # mode "c" opens a read-only file as PyTorch likes it; nothing is ever written
+            self._file = torch.from_numpy(np.memmap(self.path, np.int16, "c", self.offset, self.shape))
+        check_range(rows, self.shape[0])
+        torch.index_select(self._file, 0, torch.from_numpy(rows), out=out)
+
+
+class DiskSignals(_FileSignals):
+    """Positioned reads from one contiguous file, announced to the operating system ahead of time.
+
+    For files larger than memory: many reads are under way at once, and nothing is read that is not wanted.
+    """
+
+    prefetches = True
+    _file: FileIO | None = None
+
+    @override
+    def prefetch(self, rows: Positions) -> None:
         if not hasattr(os, "posix_fadvise"):  # not on macOS
             return
         file, rising = self._open(), np.sort(rows)
@@ -79,13 +66,8 @@ class DiskSignals(Signals):
             place = self.offset + int(rising[start]) * self._record_bytes
             os.posix_fadvise(file.fileno(), place, (stop - start) * self._record_bytes, os.POSIX_FADV_WILLNEED)
 
-    def gather(self, rows: Rows, out: Tensor) -> None:
-        """Read records into a buffer.
-
-        Args:
-            rows: Which records, `(batch,)`.
-            out: int16 `(batch, leads, T)`.
-        """
+    @override
+    def gather(self, rows: Positions, out: Tensor) -> None:
         check_range(rows, self.shape[0])
         file, records = self._open(), out.numpy().view(np.uint8).reshape(len(rows), self._record_bytes)
         for start, stop in _runs(rows):
@@ -103,29 +85,14 @@ class DiskSignals(Signals):
         return file
 
 
-class ChunkedSignals(Signals):
-    """Batch reads through h5py, for files that are chunked or compressed: right, but many times slower.
+class ChunkedSignals(_FileSignals):
+    """Batch reads through h5py, for files that are chunked or compressed: right, but many times slower."""
 
-    Args:
-        store: The file.
-    """
+    _file: h5py.File | None = None
+    _owner = 0  # the process that opened it
 
-    def __init__(self, store: Store) -> None:
-        super().__init__(store.shape)
-        self.path = store.path
-        self._file: h5py.File | None = None
-        self._owner = 0
-
-    def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_file": None}
-
-    def gather(self, rows: Rows, out: Tensor) -> None:
-        """Read records into a buffer.
-
-        Args:
-            rows: Which records, `(batch,)`.
-            out: int16 `(batch, leads, T)`.
-        """
+    @override
+    def gather(self, rows: Positions, out: Tensor) -> None:
         if self._file is None or self._owner != os.getpid():  # a handle does not survive a fork
             self._file, self._owner = h5py.File(self.path), os.getpid()
         check_range(rows, self.shape[0])
@@ -135,12 +102,7 @@ class ChunkedSignals(Signals):
         np.take(self._file["signals"][wanted], places, axis=0, out=out.numpy(), mode="clip")
 
 
-def _runs(rows: Rows) -> list[tuple[int, int]]:
+def _runs(rows: Positions) -> list[tuple[int, int]]:
     """Find neighbours that can be read in one go, as ranges of positions."""
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1
     return list(pairwise([0, *breaks.tolist(), len(rows)])) if len(rows) else []
-
-
-def _offset(store: Store) -> int:
-    assert store.offset is not None, f"{store.path} is chunked"
-    return store.offset

@@ -4,22 +4,14 @@ from collections.abc import Mapping
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from projection.data.data_set import DataSet
+from projection.data.signals import Positions
 from projection.errors import ProjectionError
 
 
-def check_leaks(data: DataSet, splits: Mapping[str, NDArray[np.int64]]) -> None:
-    """Make sure that no record and no patient is in two splits.
-
-    Args:
-        data: The data.
-        splits: For each split the positions of its records in the data.
-
-    Raises:
-        ProjectionError: If one is.
-    """
+def check_leaks(data: DataSet, splits: Mapping[str, Positions]) -> None:
+    """Make sure that no record and no patient is in two splits, given by the positions of their records in the data."""
     for (one, first), (other, second) in combinations(splits.items(), 2):
         for name, column in (("ecg_id", data.ids), ("patient_id", data.patients)):
             shared = np.intersect1d(column[first], column[second])

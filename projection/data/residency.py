@@ -10,15 +10,7 @@ Residency = Literal["auto", "device", "memory", "disk"]
 
 
 def choose_residency(size: int, device: torch.device) -> tuple[Residency, str]:
-    """Choose where signals wait, by their size and by what is free.
-
-    Args:
-        size: Of all signals that a run needs, in bytes.
-        device: Where the model trains.
-
-    Returns:
-        The choice, and why.
-    """
+    """Choose where a run's signals, `size` bytes, wait for the model on a device, by what is free, and say why."""
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
         # the network and its gradients need most of the device
@@ -31,13 +23,10 @@ def choose_residency(size: int, device: torch.device) -> tuple[Residency, str]:
 
 
 def available_memory(root: Path = Path("/")) -> int:
-    """Find out how much memory this process may still use, page cache included.
+    """Find out how many bytes of memory this process may still use, page cache included.
 
-    Args:
-        root: Where the system's own files are.
-
-    Returns:
-        Bytes: what the system has available, or what a job's or container's limit (cgroup) leaves of it.
+    That is what the system, whose own files are below `root`, has available, or what a job's or container's limit
+    (cgroup) leaves of it.
     """
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     meminfo = root / "proc/meminfo"

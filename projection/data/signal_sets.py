@@ -5,66 +5,48 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from projection.corpus.store import Store
 from projection.data.file_signals import ChunkedSignals, DiskSignals, MemorySignals
-from projection.data.signals import Rows, Signals, check_range
+from projection.data.signals import Positions, Signals, check_range
 
 _BLOCK = 1024  # records read at a time where many are wanted
 
 
 class JoinedSignals(Signals):
-    """Several files as one set, one after the other.
-
-    Args:
-        parts: The files' signals, of equal leads and length.
-    """
+    """The signals of several files, of equal leads and length, as one set, one after the other."""
 
     def __init__(self, parts: Sequence[Signals]) -> None:
         super().__init__((sum(part.shape[0] for part in parts), *parts[0].shape[1:]))
         self.parts = parts
-        self.announced = any(part.announced for part in parts)
+        self.prefetches = any(part.prefetches for part in parts)
         self._starts = np.cumsum([0, *(part.shape[0] for part in parts)])
 
-    def expect(self, rows: Rows) -> None:
-        """Announce records to their files.
-
-        Args:
-            rows: Which records, `(batch,)`.
-        """
+    @override
+    def prefetch(self, rows: Positions) -> None:
         for part, _, local in self._divided(rows):
-            part.expect(local)
+            part.prefetch(local)
 
-    def gather(self, rows: Rows, out: Tensor) -> None:
-        """Copy records of any of the files into a buffer.
-
-        Args:
-            rows: Which records, `(batch,)`.
-            out: int16 `(batch, leads, T)`.
-        """
+    @override
+    def gather(self, rows: Positions, out: Tensor) -> None:
         check_range(rows, self.shape[0])
         for part, places, local in self._divided(rows):
             out[torch.from_numpy(places)] = part.read(local)
 
-    def _divided(self, rows: Rows) -> list[tuple[Signals, Rows, Rows]]:
+    def _divided(self, rows: Positions) -> list[tuple[Signals, Positions, Positions]]:
         owner = np.searchsorted(self._starts, rows, side="right") - 1
-        divided = []
-        for index, part in enumerate(self.parts):
-            places = np.flatnonzero(owner == index)
-            divided.append((part, places, rows[places] - self._starts[index]))
-        return [entry for entry in divided if len(entry[1])]
+        parts = ((part, np.flatnonzero(owner == index), self._starts[index]) for index, part in enumerate(self.parts))
+        return [(part, places, rows[places] - start) for part, places, start in parts if len(places)]
 
 
 class DeviceSignals(Signals):
     """Chosen records as one tensor on the device, where nothing needs to be transferred any more.
 
-    Args:
-        source: Where the records come from.
-        rows: Which of them to hold; only these can be gathered, by their rows in `source`.
-        device: Where to hold them.
+    Only `rows` can be gathered, by their places in `source`.
     """
 
-    def __init__(self, source: Signals, rows: Rows, device: torch.device | str) -> None:
+    def __init__(self, source: Signals, rows: Positions, device: torch.device | str) -> None:
         super().__init__(source.shape, device)
         shape = (len(rows), *source.shape[1:])
         # on the CPU by way of numpy, which asks for large memory pages
@@ -75,23 +57,17 @@ class DeviceSignals(Signals):
             else torch.empty(shape, dtype=torch.int16, device=device)
         )
         for start in range(0, len(rows), _BLOCK):
-            source.expect(rows[start + _BLOCK : start + 2 * _BLOCK])
+            source.prefetch(rows[start + _BLOCK : start + 2 * _BLOCK])
             block, place = rows[start : start + _BLOCK], self.samples[start : start + _BLOCK]
             if on_cpu:
                 source.gather(block, place)
             else:
                 place.copy_(source.read(block))
-        places = np.full(source.shape[0], -1)
-        places[rows] = np.arange(len(rows))
-        self._places = places
+        self._places = np.full(source.shape[0], -1)
+        self._places[rows] = np.arange(len(rows))
 
-    def gather(self, rows: Rows, out: Tensor) -> None:
-        """Copy records into a buffer.
-
-        Args:
-            rows: Which records, `(batch,)`, by their rows in the source.
-            out: int16 `(batch, leads, T)` on the device.
-        """
+    @override
+    def gather(self, rows: Positions, out: Tensor) -> None:
         check_range(rows, self.shape[0])
         places = self._places[rows]
         check_range(places, len(self.samples))
@@ -100,14 +76,9 @@ class DeviceSignals(Signals):
 
 
 def open_signals(stores: Sequence[Store], disk: bool = False) -> Signals:
-    """Open the signals of one or more files as one set.
+    """Open the signals of one or more files as one set, whose rows count through all files in order.
 
-    Args:
-        stores: The files.
-        disk: Read them from disk batch by batch, instead of mapping them into memory.
-
-    Returns:
-        Signals whose rows count through all files in order.
+    From `disk` they are read batch by batch, instead of being mapped into memory.
     """
     contiguous = DiskSignals if disk else MemorySignals
     parts = [ChunkedSignals(store) if store.offset is None else contiguous(store) for store in stores]

@@ -1,6 +1,6 @@
 """The int16 signals of a data set, wherever they wait: on the device, in the page cache, or on disk.
 
-All classes share one interface: `gather` copies any rows into a buffer, `expect` announces rows that will be gathered
+All classes share one interface: `gather` copies any rows into a buffer, `prefetch` announces rows that will be gathered
 soon. They can be pickled and survive forks: files are opened by the process that reads them, when it first does.
 """
 
@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Rows = NDArray[np.int64]
+Positions = NDArray[np.int64]
+"""Which records of a data set or of a split, counted from 0."""
 
 
 class Signals:
@@ -20,53 +21,31 @@ class Signals:
         device: Where `gather` expects its buffer.
     """
 
-    announced: bool = False
-    """Whether `expect` is of use."""
+    prefetches: bool = False
+    """Whether `prefetch` is of use."""
 
     def __init__(self, shape: tuple[int, int, int], device: torch.device | str = "cpu") -> None:
         self.shape = shape
         self.device = torch.device(device)
 
-    def gather(self, rows: Rows, out: Tensor) -> None:
-        """Copy records into a buffer.
-
-        Args:
-            rows: Which records, in any order and number, `(batch,)`.
-            out: int16 `(batch, leads, T)` on `device`, contiguous.
-        """
+    def gather(self, rows: Positions, out: Tensor) -> None:
+        """Copy records, in any order and number, into a contiguous buffer, int16 `(batch, leads, T)` on `device`."""
         raise NotImplementedError
 
-    def expect(self, rows: Rows) -> None:
-        """Announce records that will be gathered soon.
+    def prefetch(self, rows: Positions) -> None:
+        """Announce records that will be gathered soon."""
 
-        Args:
-            rows: Which records, `(batch,)`.
-        """
+    def read(self, rows: Positions, pinned: bool = False) -> Tensor:
+        """Copy records into a new tensor, int16 `(batch, leads, T)` on `device`.
 
-    def read(self, rows: Rows, pinned: bool = False) -> Tensor:
-        """Copy records into a new tensor.
-
-        Args:
-            rows: Which records, `(batch,)`.
-            pinned: Put it in page-locked memory, from which a GPU copies faster and by itself.
-
-        Returns:
-            int16 `(batch, leads, T)` on `device`.
+        `pinned` memory is page-locked: a GPU copies from it faster and by itself.
         """
         out = torch.empty((len(rows), *self.shape[1:]), dtype=torch.int16, device=self.device, pin_memory=pinned)
         self.gather(rows, out)
         return out
 
 
-def check_range(rows: Rows, records: int) -> None:
-    """Make sure that rows exist.
-
-    Args:
-        rows: Which are wanted.
-        records: How many there are.
-
-    Raises:
-        IndexError: If one is beyond.
-    """
+def check_range(rows: Positions, records: int) -> None:
+    """Raise an IndexError unless all rows are among so many records."""
     if len(rows) and not 0 <= rows.min() <= rows.max() < records:
         raise IndexError(f"Rows {rows.min()} to {rows.max()} were asked for, but there are 0 to {records - 1}.")

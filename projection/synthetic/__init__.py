@@ -12,9 +12,9 @@ from typing import Literal
 
 from projection.corpus import SYNTHETIC
 from projection.errors import ProjectionError
-from projection.synthetic.cases import Record, draw_patients, draw_record
-from projection.synthetic.corpus import record_name, write_record, write_tables
-from projection.synthetic.signals import render
+from projection.synthetic.corpus_writer import record_name, write_record, write_tables
+from projection.synthetic.records import Record, draw_patients, draw_record
+from projection.synthetic.render import render
 
 __all__ = ["synthesize"]
 
@@ -47,8 +47,7 @@ def _check(output: Path, records: int, seed: int, rates: Sequence[int], workers:
 
 def _check_replaceable(output: Path, overwrite: bool) -> None:
     """Let only a synthetic corpus be overwritten, never downloaded or foreign data."""
-    synthetic = (output / SYNTHETIC).exists()
-    if not synthetic:
+    if not (output / SYNTHETIC).exists():
         first = min(entry.name for entry in output.iterdir())
         raise ProjectionError(
             f"{output} is not empty (it holds {first}) and was not made by synthesize, so it is left alone. "
@@ -122,9 +121,6 @@ def synthesize(
         sampling_rates: Rates in Hz: 100, 500 or [100, 500].
         workers: Processes to use.
         overwrite: Replace a synthetic corpus at output; anything else is never replaced.
-
-    Raises:
-        ProjectionError: If an argument is out of range, or output holds something already.
     """
     from rich.progress import Progress
 

@@ -1,4 +1,10 @@
-"""What each SCP statement does to a heart."""
+"""What each SCP statement does to a heart.
+
+Patterns of the vectorcardiogram after Macfarlane et al., Comprehensive Electrocardiology (2nd ed., 2010), and the
+AHA/ACCF/HRS recommendations for the standardization and interpretation of the electrocardiogram, parts III to VI,
+JACC 53(11) (2009). Each finding alters a heart in place, given a grade (0.5 subtle, 1.25 pronounced) and the record's
+generator.
+"""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -59,13 +65,7 @@ FINDINGS: dict[str, Finding] = {
 
 
 def apply_findings(heart: Heart, grades: Mapping[str, float], rng: np.random.Generator) -> None:
-    """Alter a heart by findings.
-
-    Args:
-        heart: The heart, changed in place.
-        grades: How pronounced each finding is, by SCP code: 0.45 to 1.25 when reported, mostly less when not.
-        rng: The record's generator.
-    """
+    """Alter a heart in place by findings, graded by SCP code: 0.45 to 1.25 when reported, mostly less when not."""
     for code, finding in FINDINGS.items():
         if code in grades:
             finding(heart, grades[code], rng)

@@ -138,8 +138,7 @@ def normal_beat() -> Beat:
 def ventricular_beat(xyz: Array) -> Beat:
     """Make a beat that spreads slowly from one ventricular site: wide, without P wave, with an opposite T wave.
 
-    Args:
-        xyz: Main direction and size of the depolarisation in mV, shape (3,).
+    Depolarisation has the main direction and size `xyz` in mV, shape (3,).
     """
     return Beat(
         qrs={
@@ -155,10 +154,13 @@ def ventricular_beat(xyz: Array) -> Beat:
     )
 
 
-def turn(waves: Waves, name: str, keep: float, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> None:
-    """Keep a share of a wave and add a dipole in mV."""
+def turn(
+    waves: Waves, name: str, keep: float, x: float = 0.0, y: float = 0.0, z: float = 0.0, *, widen: float = 1.0
+) -> None:
+    """Keep a share of a wave, add a dipole in mV, and make it `widen` times as wide."""
     wave = waves[name]
     wave.xyz = keep * wave.xyz + np.array([x, y, z])
+    wave.width *= widen
 
 
 def turn_t(heart: Heart, keep: float, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> None:
@@ -173,12 +175,9 @@ def lift_st(heart: Heart, x: float, y: float, z: float) -> None:
 
 
 def vary(beat: Beat, rng: np.random.Generator, share: float) -> None:
-    """Make a textbook beat a patient's own: every wave's size, direction, place and width changes a little.
+    """Make a textbook beat a patient's own, in place: every wave's size, direction, place and width changes a little.
 
-    Args:
-        beat: The beat to change in place.
-        rng: The patient's generator.
-        share: Standard deviation of the change as a share of the wave's size.
+    The change has a standard deviation of `share` of the wave's size.
     """
     for waves in (beat.atrial, beat.qrs, beat.recovery):
         for wave in waves.values():
@@ -189,14 +188,11 @@ def vary(beat: Beat, rng: np.random.Generator, share: float) -> None:
 
 
 def rotation(frontal: float, horizontal: float) -> Array:
-    """Rotate the heart in the chest.
+    """Give the matrix `(3, 3)` that rotates the heart in the chest.
 
     Args:
         frontal: Degrees by which the electrical axis turns clockwise (towards a vertical heart).
         horizontal: Degrees by which the front of the heart turns to the left.
-
-    Returns:
-        The rotation matrix, shape (3, 3).
     """
     matrix = np.eye(3)
     for (i, j), degrees in (((0, 1), frontal), ((0, 2), horizontal)):
@@ -212,7 +208,7 @@ def add_wave(dipole: Array, wave: Wave, centres: Array, widths: Array, gains: Ar
 
     Args:
         dipole: The signal to add to in mV, shape (3, time), on `GRID`.
-        wave: The wave, for its dipole.
+        wave: The wave, for its dipole alone.
         centres: Its peak in each beat, in seconds, shape (beats,).
         widths: Its standard deviation in each beat, in seconds, shape (beats,).
         gains: Its size in each beat, shape (beats,).

@@ -1,10 +1,4 @@
-"""How scars and thick walls bend the QRS complex and the P wave.
-
-Patterns of the vectorcardiogram after Macfarlane et al., Comprehensive Electrocardiology (2nd ed., 2010), and the
-AHA/ACCF/HRS recommendations for the standardization and interpretation of the electrocardiogram, parts III to VI,
-JACC 53(11) (2009). Each function alters a heart in place, given a grade (0.5 subtle, 1.25 pronounced) and the
-record's generator.
-"""
+"""How scars and thick walls bend the QRS complex and the P wave. Sources and the meaning of arguments: `findings`."""
 
 import numpy as np
 
@@ -16,8 +10,7 @@ from projection.synthetic.heart import Heart, Wave, lift_st, turn, turn_t
 def inferior_infarction(heart: Heart, grade: float, rng: np.random.Generator) -> None:
     """Point the first 40 ms upwards: Q in II, III and aVF (IMI)."""
     qrs = heart.conducted.qrs
-    turn(qrs, "septal", 0.5, 0.03, -0.46 * grade, 0.0)
-    qrs["septal"].width *= 1.45
+    turn(qrs, "septal", 0.5, 0.03, -0.46 * grade, 0.0, widen=1.45)
     turn(qrs, "apical", 0.9, 0.0, -0.28 * grade, 0.0)
     turn(qrs, "free_wall", 0.9, 0.0, -0.20 * grade, 0.0)
     turn_t(heart, 0.9, 0.02, -0.16 * grade, 0.0)
@@ -26,8 +19,7 @@ def inferior_infarction(heart: Heart, grade: float, rng: np.random.Generator) ->
 def lateral_infarction(heart: Heart, grade: float, rng: np.random.Generator) -> None:
     """Point the first 40 ms to the right: Q in I, aVL and V6 (LMI)."""
     qrs = heart.conducted.qrs
-    turn(qrs, "septal", 1.0, -0.40 * grade, 0.0, -0.05)
-    qrs["septal"].width *= 1.35
+    turn(qrs, "septal", 1.0, -0.40 * grade, 0.0, -0.05, widen=1.35)
     turn(qrs, "apical", 0.8, -0.20 * grade, 0.0, 0.0)
     turn(qrs, "free_wall", 0.75, -0.22 * grade, 0.05, 0.0)
     turn_t(heart, 0.9, -0.15 * grade, 0.0, -0.02)
@@ -42,8 +34,7 @@ def inferolateral_infarction(heart: Heart, grade: float, rng: np.random.Generato
 def anteroseptal_infarction(heart: Heart, grade: float, rng: np.random.Generator) -> None:
     """Point the first 40 ms to the back: QS in V1 to V3 (ASMI)."""
     qrs = heart.conducted.qrs
-    turn(qrs, "septal", 0.2, 0.05, 0.0, 0.30 * grade)
-    qrs["septal"].width *= 1.3
+    turn(qrs, "septal", 0.2, 0.05, 0.0, 0.30 * grade, widen=1.3)
     turn(qrs, "apical", 0.7, 0.0, 0.0, 0.38 * grade)
     turn(qrs, "basal", 1.0, 0.0, 0.0, 0.05 * grade)
     lift_st(heart, 0.0, 0.0, -0.06 * grade)
@@ -54,8 +45,7 @@ def anterior_infarction(heart: Heart, grade: float, rng: np.random.Generator) ->
     """Lose the R progression of V2 to V4 (AMI)."""
     qrs = heart.conducted.qrs
     turn(qrs, "septal", 0.9, -0.12 * grade, 0.0, 0.18 * grade)
-    turn(qrs, "apical", 0.3, -0.22 * grade, 0.05, 0.60 * grade)
-    qrs["apical"].width *= 1.2
+    turn(qrs, "apical", 0.3, -0.22 * grade, 0.05, 0.60 * grade, widen=1.2)
     turn(qrs, "free_wall", 0.75, 0.0, 0.0, 0.25 * grade)
     lift_st(heart, 0.05, 0.0, -0.10 * grade)
     turn_t(heart, 0.7, -0.12 * grade, 0.0, 0.24 * grade)
@@ -64,8 +54,7 @@ def anterior_infarction(heart: Heart, grade: float, rng: np.random.Generator) ->
 def anterolateral_infarction(heart: Heart, grade: float, rng: np.random.Generator) -> None:
     """Point the first 40 ms to the right and back: Q in V3 to V6, I and aVL (ALMI)."""
     qrs = heart.conducted.qrs
-    turn(qrs, "septal", 0.4, -0.36 * grade, 0.0, 0.25 * grade)
-    qrs["septal"].width *= 1.35
+    turn(qrs, "septal", 0.4, -0.36 * grade, 0.0, 0.25 * grade, widen=1.35)
     turn(qrs, "apical", 0.4, -0.28 * grade, 0.0, 0.40 * grade)
     turn(qrs, "free_wall", 0.65, -0.15 * grade, 0.0, 0.12)
     lift_st(heart, 0.04, -0.02, -0.07 * grade)

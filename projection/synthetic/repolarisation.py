@@ -1,10 +1,4 @@
-"""How ischaemia, drugs and strain bend ST and T.
-
-Patterns of the vectorcardiogram after Macfarlane et al., Comprehensive Electrocardiology (2nd ed., 2010), and the
-AHA/ACCF/HRS recommendations for the standardization and interpretation of the electrocardiogram, parts III to VI,
-JACC 53(11) (2009). Each function alters a heart in place, given a grade (0.5 subtle, 1.25 pronounced) and the
-record's generator.
-"""
+"""How ischaemia, drugs and strain bend ST and T. Sources and the meaning of arguments: `findings`."""
 
 import numpy as np
 

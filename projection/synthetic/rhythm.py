@@ -123,26 +123,15 @@ def _paroxysm(rng: np.random.Generator) -> Array:
 
 def _rate(statements: Set[str], rng: np.random.Generator) -> float:
     """Draw the ventricular rate per minute."""
-    if "SBRAD" in statements:
-        return float(rng.uniform(42, 56))
-    if "STACH" in statements:
-        return float(rng.uniform(104, 140))
-    if "SVTAC" in statements:
-        return float(rng.uniform(150, 205))
-    if "AFIB" in statements:
-        return float(np.clip(rng.normal(88, 20), 52, 140))
-    if "PACE" in statements:
-        return float(rng.uniform(60, 80))
-    return float(np.clip(rng.normal(73, 9), 62, 94))
+    for code, slowest, fastest in (("SBRAD", 42, 56), ("STACH", 104, 140), ("SVTAC", 150, 205), ("PACE", 60, 80)):
+        if code in statements:
+            return float(rng.uniform(slowest, fastest))
+    mean, spread, least, most = (88, 20, 52, 140) if "AFIB" in statements else (73, 9, 62, 94)
+    return float(np.clip(rng.normal(mean, spread), least, most))
 
 
 def draw_rhythm(statements: Set[str], rng: np.random.Generator) -> Rhythm:
-    """Draw the beats of one record.
-
-    Args:
-        statements: The record's SCP codes.
-        rng: The record's generator.
-    """
+    """Draw the beats of one record from its SCP codes."""
     rate, atrial = _rate(statements, rng), np.zeros((3, GRID.size))
     if "AFIB" in statements:
         times, atrial = _fibrillating(rate, rng), _fibrillation_waves(rng)

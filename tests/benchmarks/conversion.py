@@ -4,8 +4,8 @@ import subprocess
 from pathlib import Path
 
 from projection.corpus.convert import convert
-from projection.corpus.record_writer import Rows, convert_rows, spread, write_records
-from projection.corpus.tables import Tables, read_tables
+from projection.corpus.record_tables import Tables, read_tables
+from projection.corpus.record_writer import Chunk, convert_chunk, spread, write_records
 from tests.benchmarks.table import Row, seconds, side_by_side
 
 COLUMNS = {100: "filename_lr", 500: "filename_hr"}
@@ -27,7 +27,7 @@ def copying_rows(source: Path, scratch: Path, rounds: int) -> list[Row]:
     """
     tables, output, copy = read_tables(source), scratch / "converted.h5", scratch / "copy"
     stems = [f"{source}/{name}" for name in tables.records[COLUMNS[100]]]
-    runs = [Rows(start, stems[start : start + 512]) for start in range(0, len(stems), 512)]
+    chunks = [Chunk(start, stems[start : start + 512]) for start in range(0, len(stems), 512)]
 
     def converted() -> None:
         output.unlink(missing_ok=True)
@@ -44,8 +44,8 @@ def copying_rows(source: Path, scratch: Path, rounds: int) -> list[Row]:
     output.unlink()
     target, _ = write_records(output, source, tables, COLUMNS[100], 100, workers=1)
     one, two = side_by_side(
-        lambda: list(spread(convert_rows, runs, target, 1)),
-        lambda: list(spread(convert_rows, runs, target, 2)),
+        lambda: list(spread(convert_chunk, chunks, target, 1)),
+        lambda: list(spread(convert_chunk, chunks, target, 2)),
         rounds=rounds,
     )
     output.unlink()

@@ -13,10 +13,10 @@ from jsonargparse import auto_cli
 from torch.utils.data import DataLoader
 
 from projection.corpus.store import Store, open_store
-from projection.data.batches import BatchLoader, IndexBatches, Positions, Records, read_ahead
+from projection.data.batches import BatchLoader, RecordBatchSampler, Records, read_ahead
 from projection.data.file_signals import DiskSignals, MemorySignals
 from projection.data.signal_sets import DeviceSignals
-from projection.data.signals import Signals
+from projection.data.signals import Positions, Signals
 from tests.benchmarks.peers import HDF5Records, MemmapCrops, WFDBRecords
 from tests.benchmarks.table import Row, publish, seconds, side_by_side
 from tests.benchmarks.training import gpu_rows
@@ -53,7 +53,7 @@ def loading_rows(path: Path, source: Path | None, rounds: int) -> list[Row]:
 def loader_of(store: Store, signals: Signals, ahead: int = 2) -> BatchLoader:
     records = store.shape[0]
     split = Records(signals, np.arange(records), torch.zeros(records, 5), torch.arange(records), store.gain)
-    return BatchLoader(split, IndexBatches(records, min(BATCH, records), shuffle=True), ahead=ahead)
+    return BatchLoader(split, RecordBatchSampler(records, min(BATCH, records), shuffle=True), ahead=ahead)
 
 
 def gather_rows(store: Store, rounds: int) -> list[Row]:
@@ -151,9 +151,9 @@ def cold_row(store: Store, rounds: int) -> Row:
     signals = DiskSignals(store)
     batches = loader_of(store, signals).batch_sampler.batches()
 
-    def announced() -> Iterator[Positions]:
+    def prefetched() -> Iterator[Positions]:
         for rows in batches:
-            signals.expect(rows)
+            signals.prefetch(rows)
             yield rows
 
     def sequential() -> None:
@@ -163,7 +163,7 @@ def cold_row(store: Store, rounds: int) -> Row:
                 pass
 
     def epoch() -> None:
-        for rows in read_ahead(announced(), 4):
+        for rows in read_ahead(prefetched(), 4):
             signals.read(rows)
 
     times = []

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from projection.__main__ import main
-from projection.data.batches import BatchLoader, IndexBatches
+from projection.data.batches import BatchLoader, RecordBatchSampler
 from projection.data.datamodule import PTBXLDataModule
 from projection.data.signal_sets import DeviceSignals
 from projection.nets import CNN1d, XResNet1d
@@ -128,7 +128,7 @@ def steps_per_second(path: Path, net: nn.Module, device: torch.device, batches: 
     data = PTBXLDataModule(path)
     data.setup("fit")
     resident = replace(data.train, signals=DeviceSignals(data.signals, data.train.rows, device))
-    loader = BatchLoader(resident, IndexBatches(len(resident), min(128, len(resident)), shuffle=True), device)
+    loader = BatchLoader(resident, RecordBatchSampler(len(resident), min(128, len(resident)), shuffle=True), device)
     crop = RandomCrop(2.5)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=device.type == "cuda")
 

@@ -11,7 +11,7 @@ from projection.corpus.statements import LABEL_SETS
 from projection.corpus.store import open_store
 from projection.corpus.verify import info, verify
 from projection.errors import ProjectionError
-from projection.synthetic.corpus import write_record
+from projection.synthetic.corpus_writer import write_record
 from tests.raw import Raw, read_counts
 
 RECORD = 2 * 12 * 1000  # bytes

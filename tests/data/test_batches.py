@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projection.data.batches import IndexBatches
+from projection.data.batches import RecordBatchSampler
 
 sizes = st.integers(1, 400)
 batch_sizes = st.integers(1, 40)
@@ -10,7 +10,7 @@ worlds = st.integers(1, 5)
 
 
 def all_ranks(size: int, batch_size: int, world: int, shuffle: bool, epoch: int = 0) -> list[list[np.ndarray]]:
-    samplers = [IndexBatches(size, batch_size, shuffle, 7, rank, world) for rank in range(world)]
+    samplers = [RecordBatchSampler(size, batch_size, shuffle, 7, rank, world) for rank in range(world)]
     for sampler in samplers:
         sampler.set_epoch(epoch)
     for sampler in samplers:

@@ -168,6 +168,11 @@ def test_bad_arguments_are_named(corpus_file: Path, arguments: dict[str, Any], t
         prepared(corpus_file, **arguments)
 
 
-def test_a_missing_file_says_which_commands_make_it(tmp_path: Path) -> None:
-    with pytest.raises(ProjectionError, match=r"projection download(.|\n)*projection convert"):
-        PTBXLDataModule(tmp_path / "none.h5").prepare_data()
+def test_a_missing_file_says_which_commands_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path, told in (
+        ("data/ptbxl_500hz.h5", "download --output .* 500\n.* convert .* 500 "),
+        ("mine.h5", "convert .* --output mine.h5"),
+    ):
+        with pytest.raises(ProjectionError, match=f"There is no data file {path}. To make it:\n.*{told}"):
+            PTBXLDataModule(Path(path)).prepare_data()

@@ -19,7 +19,7 @@ from tests.data.files import every_kind, rewrite
 def test_every_kind_gathers_the_same_samples(files: dict[str, Store], rows: list[int]) -> None:
     expected = files["whole"].signals()[rows]
     for name, signals in every_kind(files).items():
-        signals.expect(np.array(rows, np.int64))
+        signals.prefetch(np.array(rows, np.int64))
         assert np.array_equal(signals.read(np.array(rows, np.int64)).numpy(), expected), name
 
 
@@ -73,7 +73,7 @@ def test_what_is_announced_is_what_will_be_read(files: dict[str, Store], rows: l
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "posix_fadvise", note)
-        DiskSignals(files["whole"]).expect(np.array(rows, np.int64))
+        DiskSignals(files["whole"]).prefetch(np.array(rows, np.int64))
     offset = files["whole"].offset
     assert offset is not None
     assert announced == [(offset + row * RECORD, RECORD) for row in sorted(rows)]

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projection.corpus.store import Store
-from projection.data.batches import BatchLoader, IndexBatches, Records, read_ahead
+from projection.data.batches import BatchLoader, RecordBatchSampler, Records, read_ahead
 from projection.data.datamodule import PTBXLDataModule
 from projection.data.residency import Residency
 from projection.data.signal_sets import DeviceSignals
-from projection.data.signals import Rows, Signals
+from projection.data.signals import Positions, Signals
 from tests.data.files import every_kind
 
 
@@ -46,7 +46,8 @@ def test_split_residency_ranks_and_layout_do_not_change_what_is_seen(
     for signals in (kinds["memory"], kinds["joined on disk"], kinds["device"]):
         ranks = [
             epoch_of(
-                BatchLoader(records(signals, size), IndexBatches(size, batch_size, shuffle, 3, rank, world)), epoch
+                BatchLoader(records(signals, size), RecordBatchSampler(size, batch_size, shuffle, 3, rank, world)),
+                epoch,
             )
             for rank in range(world)
         ]
@@ -57,9 +58,9 @@ def test_split_residency_ranks_and_layout_do_not_change_what_is_seen(
         assert torch.equal(x, seen[0][0])
         assert torch.equal(y, seen[0][1])
         assert torch.equal(ids, seen[0][2])
-    one = IndexBatches(size, batch_size * world, shuffle, 3)
-    one.set_epoch(epoch)
-    assert seen[0][2].tolist() == (np.concatenate(one.batches()) + 1000).tolist()
+    sampler = RecordBatchSampler(size, batch_size * world, shuffle, 3)
+    sampler.set_epoch(epoch)
+    assert seen[0][2].tolist() == (np.concatenate(sampler.batches()) + 1000).tolist()
     rows = size - 1 - (seen[0][2].numpy() - 1000)  # the split lists its rows backwards
     assert np.array_equal(seen[0][0].numpy(), files["whole"].signals()[rows].astype(np.float32) / np.float32(1000))
 
@@ -76,7 +77,7 @@ def test_an_epoch_continues_where_it_was_left_on_any_number_of_processes(
     files: dict[str, Store], done: int, batch_size: int, before: int, after: int, again: bool
 ) -> None:
     def loader(world: int, rank: int) -> BatchLoader:
-        return BatchLoader(records(ECHO), IndexBatches(160, batch_size, True, 5, rank, world), ahead=0)
+        return BatchLoader(records(ECHO), RecordBatchSampler(160, batch_size, True, 5, rank, world), ahead=0)
 
     order = np.random.default_rng([5, 2]).permutation(160) + 1000
     first = loader(before, before - 1)
@@ -98,7 +99,7 @@ def test_an_epoch_continues_where_it_was_left_on_any_number_of_processes(
 
 
 def test_what_was_left_in_another_epoch_is_not_skipped_in_this_one() -> None:
-    loader = BatchLoader(records(ECHO), IndexBatches(160, 16, True, 5))
+    loader = BatchLoader(records(ECHO), RecordBatchSampler(160, 16, True, 5))
     loader.load_state_dict({"epoch": 1, "records": 64})
     assert len(epoch_of(loader, epoch=2)) == 10
 
@@ -106,9 +107,9 @@ def test_what_was_left_in_another_epoch_is_not_skipped_in_this_one() -> None:
 class Echo(Signals):
     """Signals without samples that note what is asked of them, and by which thread."""
 
-    def __init__(self, announced: bool = True) -> None:
+    def __init__(self, prefetches: bool = True) -> None:
         super().__init__((160, 12, 4))
-        self.announced = announced
+        self.prefetches = prefetches
         self.asked: list[tuple[str, list[int]]] = []
         self.threads: set[int] = set()
 
@@ -117,34 +118,34 @@ class Echo(Signals):
     def count(self, what: str) -> int:
         return sum(name == what for name, _ in self.asked)
 
-    def expect(self, rows: Rows) -> None:
+    def prefetch(self, rows: Positions) -> None:
         with self.news:
-            self.asked.append(("expect", rows.tolist()))
+            self.asked.append(("prefetch", rows.tolist()))
             self.news.notify()
 
-    def gather(self, rows: Rows, out: torch.Tensor) -> None:
-        if self.announced:  # the next four are being announced meanwhile
+    def gather(self, rows: Positions, out: torch.Tensor) -> None:
+        if self.prefetches:  # the next four are being announced meanwhile
             wanted = min(self.count("gather") + 5, 32)
             with self.news:
-                assert self.news.wait_for(lambda: self.count("expect") >= wanted, timeout=30)
+                assert self.news.wait_for(lambda: self.count("prefetch") >= wanted, timeout=30)
         self.asked.append(("gather", rows.tolist()))
         self.threads.add(threading.get_ident())
 
 
-ECHO = Echo(announced=False)
+ECHO = Echo(prefetches=False)
 
 
 @pytest.mark.parametrize("ahead", [0, 3])
 def test_one_thread_gathers_batches_that_were_announced_a_little_before(ahead: int) -> None:
     signals = Echo()
-    loader = BatchLoader(records(signals), IndexBatches(160, 5), ahead=ahead)
+    loader = BatchLoader(records(signals), RecordBatchSampler(160, 5), ahead=ahead)
     given_out = []
     for number, (_, _, ids) in enumerate(loader):
         given_out.append((159 - (ids - 1000)).tolist())
         gathered = [rows for what, rows in signals.asked if what == "gather"]
         assert number < len(gathered) <= number + 1 + ahead
     announced, gathered = (
-        [at for at, (name, _) in enumerate(signals.asked) if name == what] for what in ("expect", "gather")
+        [at for at, (name, _) in enumerate(signals.asked) if name == what] for what in ("prefetch", "gather")
     )
     assert [signals.asked[at][1] for at in announced] == [signals.asked[at][1] for at in gathered] == given_out
     assert all(before < after for before, after in zip(announced, gathered, strict=True))
@@ -155,20 +156,20 @@ def test_one_thread_gathers_batches_that_were_announced_a_little_before(ahead: i
 
 def test_signals_on_the_device_or_in_memory_are_not_announced(files: dict[str, Store]) -> None:
     kinds = every_kind(files)
-    assert {name for name, signals in kinds.items() if signals.announced} == {"disk", "joined on disk"}
-    ahead = {name: BatchLoader(records(signals), IndexBatches(160, 5)).ahead for name, signals in kinds.items()}
+    assert {name for name, signals in kinds.items() if signals.prefetches} == {"disk", "joined on disk"}
+    ahead = {name: BatchLoader(records(signals), RecordBatchSampler(160, 5)).ahead for name, signals in kinds.items()}
     assert ahead == {**dict.fromkeys(kinds, 2), "device": 0}  # and nothing waits for what is on the device already
 
 
 def test_what_goes_to_the_device_is_announced_a_block_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("projection.data.signal_sets._BLOCK", 16)
-    source, rows = Echo(announced=False), np.arange(100, 50, -1)
+    source, rows = Echo(prefetches=False), np.arange(100, 50, -1)
     DeviceSignals(source, rows, "cpu")
     blocks = [rows[start : start + 16].tolist() for start in range(0, 64 + 16, 16)]
-    announced, gathered = ([asked for name, asked in source.asked if name == what] for what in ("expect", "gather"))
+    announced, gathered = ([asked for name, asked in source.asked if name == what] for what in ("prefetch", "gather"))
     assert gathered == blocks[:4]
     assert announced == blocks[1:]
-    assert [name for name, _ in source.asked] == 4 * ["expect", "gather"]
+    assert [name for name, _ in source.asked] == 4 * ["prefetch", "gather"]
 
 
 def first_batches(loaders: list[BatchLoader]) -> list[list[float]]:
@@ -180,7 +181,7 @@ def send_first_batches(loaders: list[BatchLoader], answer: Any) -> None:
 
 
 def test_loaders_can_be_pickled_and_open_their_files_anew(files: dict[str, Store]) -> None:
-    loaders = [BatchLoader(records(signals), IndexBatches(160, 4)) for signals in every_kind(files).values()]
+    loaders = [BatchLoader(records(signals), RecordBatchSampler(160, 4)) for signals in every_kind(files).values()]
     expected = first_batches(loaders)  # opens the files, before copies do
     copies = pickle.loads(pickle.dumps(loaders))
     assert first_batches(copies) == expected
@@ -192,7 +193,7 @@ def test_loaders_can_be_pickled_and_open_their_files_anew(files: dict[str, Store
 # a spawned process imports PyTorch once more, which takes seconds
 @pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_loaders_work_in_other_processes(files: dict[str, Store], method: str) -> None:
-    loaders = [BatchLoader(records(signals), IndexBatches(160, 4)) for signals in every_kind(files).values()]
+    loaders = [BatchLoader(records(signals), RecordBatchSampler(160, 4)) for signals in every_kind(files).values()]
     expected = first_batches(loaders)  # opens the files here, before the other process does
     context = multiprocessing.get_context(method)
     answer = context.Queue()

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from projection import synthetic
 from projection.corpus.statements import LABEL_SETS, LEADS, STATEMENTS, label_of
-from projection.synthetic.cases import Record, draw_patients, draw_record
-from projection.synthetic.corpus import assign_folds, write_record
-from projection.synthetic.signals import render, twelve_leads
+from projection.synthetic.corpus_writer import assign_folds, write_record
+from projection.synthetic.records import Record, draw_patients, draw_record
+from projection.synthetic.render import render, twelve_leads
 
 Plan = tuple[list[Record], list[int]]
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from projection.corpus.statements import LEADS
-from projection.synthetic.cases import Noise, Record
-from projection.synthetic.signals import render
+from projection.synthetic.records import Noise, Record
+from projection.synthetic.render import render
 
 Signal = NDArray[np.float64]
 

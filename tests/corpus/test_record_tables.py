@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from projection.corpus.record_tables import Tables, read_tables
 from projection.corpus.statements import LabelSet, class_names
-from projection.corpus.tables import Tables, read_tables
 from projection.errors import ProjectionError
 from tests.raw import Raw
 

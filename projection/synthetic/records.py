@@ -10,84 +10,38 @@ from functools import cache
 
 import numpy as np
 
-from projection.corpus.statements import STATEMENTS
+from projection.corpus.statements import BY_CODE
 
 # Share of patients (scaled to 100 %), then the statements that brought them to the recording.
 _CASES = """
-50.0 NORM
- 4.6 IMI
- 4.2 ASMI
- 0.8 ASMI IMI
- 1.7 ILMI
- 1.6 AMI
- 1.7 ALMI
- 1.7 LMI
- 5.6 LVH
- 1.7 RVH
- 1.3 LAO/LAE
- 1.6 RAO/RAE
- 2.4 LAFB
- 1.6 LPFB
- 2.6 IRBBB
- 1.9 CRBBB
- 2.1 CLBBB
- 1.7 ILBBB
- 1.7 IVCD
- 2.0 1AVB
- 1.7 WPW
- 3.4 NDT
- 1.9 NST_
- 0.8 ISC_
- 1.7 ISCAL
- 1.6 ISCIN
- 1.6 ISCAS
- 1.7 LNGQT
- 1.6 DIG
- 1.6 EL
- 1.6 ASMI ANEUR
- 1.6 INJAS
- 1.7 PACE ABQRS
+50.0 NORM;
+4.6 IMI; 4.2 ASMI; 0.8 ASMI IMI; 1.7 ILMI; 1.6 AMI; 1.7 ALMI; 1.7 LMI;
+5.6 LVH; 1.7 RVH; 1.3 LAO/LAE; 1.6 RAO/RAE;
+2.4 LAFB; 1.6 LPFB; 2.6 IRBBB; 1.9 CRBBB; 2.1 CLBBB; 1.7 ILBBB; 1.7 IVCD; 2.0 1AVB; 1.7 WPW;
+3.4 NDT; 1.9 NST_; 0.8 ISC_; 1.7 ISCAL; 1.6 ISCIN; 1.6 ISCAS; 1.7 LNGQT; 1.6 DIG; 1.6 EL;
+1.6 ASMI ANEUR; 1.6 INJAS;
+1.7 PACE ABQRS
 """
 
-# Share of the records with the first statement that have the second as well.
+# A statement, then others with the share of its records that have them as well.
 _COMPANIONS = """
-LVH  VCLVH   0.50
-LVH  ISC_    0.45
-LVH  LAO/LAE 0.10
-ISC_ STD_    0.15
-ISC_ INVT    0.08
-IMI  ABQRS   0.40
-IMI  QWAVE   0.12
-IMI  INVT    0.10
-ILMI ABQRS   0.40
-ASMI ABQRS   0.40
-ASMI LAFB    0.15
-ASMI QWAVE   0.12
-AMI  ABQRS   0.40
-AMI  INVT    0.10
-ALMI ABQRS   0.40
-LMI  QWAVE   0.15
-CRBBB LAFB   0.25
-CRBBB 1AVB   0.10
-CLBBB 1AVB   0.15
-CLBBB LAO/LAE 0.08
-LAFB 1AVB    0.06
-1AVB LPR     0.25
-NDT  LOWT    0.16
-NDT  INVT    0.28
-NDT  TAB_    0.16
-NST_ STD_    0.20
-NST_ LOWT    0.10
-NORM LVOLT   0.030
-IRBBB LVOLT  0.06
-NORM HVOLT   0.028
-NORM STE_    0.028
-NORM LPR     0.025
-NORM QWAVE   0.018
-NORM TAB_    0.018
-NORM LOWT    0.012
-NORM STD_    0.012
-NORM ABQRS   0.010
+LVH   VCLVH   0.50   ISC_    0.45   LAO/LAE 0.10
+ISC_  STD_    0.15   INVT    0.08
+IMI   ABQRS   0.40   QWAVE   0.12   INVT    0.10
+ILMI  ABQRS   0.40
+ASMI  ABQRS   0.40   LAFB    0.15   QWAVE   0.12
+AMI   ABQRS   0.40   INVT    0.10
+ALMI  ABQRS   0.40
+LMI   QWAVE   0.15
+CRBBB LAFB    0.25   1AVB    0.10
+CLBBB 1AVB    0.15   LAO/LAE 0.08
+LAFB  1AVB    0.06
+1AVB  LPR     0.25
+NDT   LOWT    0.16   INVT    0.28   TAB_    0.16
+NST_  STD_    0.20   LOWT    0.10
+IRBBB LVOLT   0.06
+NORM  LVOLT   0.03   HVOLT   0.028  STE_    0.028  LPR     0.025  QWAVE   0.018
+NORM  TAB_    0.018  LOWT    0.012  STD_    0.012  ABQRS   0.01
 """
 
 # Rhythm, then its share of normal records and of others, in percent.
@@ -107,7 +61,6 @@ SR+TRIGU   1.9  2.7
 _NEEDS_P = {"1AVB", "LPR", "LAO/LAE", "RAO/RAE", "WPW", "PACE"}
 _WITHOUT_P = {"AFIB", "AFLT", "SVTAC", "PSVT"}
 _SUBTLE = ("IMI", "LMI", "ASMI", "QWAVE", "NDT", "NST_", "STE_", "ISCAL", "ISCIN", "ISCAS", "INJAS", "ABQRS", "IRBBB")
-_KINDS = {statement.code: statement for statement in STATEMENTS}
 _AGES = {"NORM": (50.0, 17.0), "WPW": (44.0, 16.0)}
 
 
@@ -140,7 +93,6 @@ class Record:
         female: PTB-XL writes sex 1.
         statements: SCP codes with their likelihoods, diagnostic ones first.
         grades: How pronounced each finding is; one too subtle to be reported has a grade but no statement.
-        noise: How unclean the record is.
     """
 
     seed: int
@@ -154,8 +106,8 @@ class Record:
 
 
 @cache
-def _table(text: str) -> list[list[str]]:
-    return [line.split() for line in text.strip().splitlines()]
+def _table(text: str, end: str = "\n") -> list[list[str]]:
+    return [row.split() for row in text.strip().split(end)]
 
 
 def _spread(index: int, offset: float, step: float) -> float:
@@ -173,7 +125,7 @@ def _choose(weights: list[float], at: float) -> int:
 
 
 def _case(patient: int, seed: int) -> set[str]:
-    rows = _table(_CASES)
+    rows = _table(_CASES, end=";")
     offset = float(np.random.default_rng([seed, 3]).random())
     return set(rows[_choose([float(row[0]) for row in rows], _spread(patient, offset, 0.7548776662466927))][1:])
 
@@ -194,10 +146,11 @@ def _statements(record: int, patient: int, seed: int, rng: np.random.Generator) 
     """Draw a record's statements: the patient's case and its companions, a rhythm, and ectopic beats."""
     found = _case(patient, seed)
     found |= _rhythm(found, record, seed)
-    for first, second, share in _table(_COMPANIONS):
-        impossible = second in _NEEDS_P and found & _WITHOUT_P
-        if first in found and rng.random() < float(share) and not impossible:
-            found.add(second)
+    for first, *pairs in _table(_COMPANIONS):
+        for second, share in zip(pairs[::2], pairs[1::2], strict=True):
+            impossible = second in _NEEDS_P and found & _WITHOUT_P
+            if first in found and rng.random() < float(share) and not impossible:
+                found.add(second)
     if found & {"BIGU", "TRIGU"}:
         found.add("PVC" if rng.random() < 0.7 else "PAC")
     elif not found & {"AFLT", "SVTAC", "PSVT", "PACE", "STACH"}:
@@ -212,7 +165,7 @@ def _statements(record: int, patient: int, seed: int, rng: np.random.Generator) 
 
 def _likelihood(code: str, grade: float) -> float:
     """Be surer of pronounced findings; only diagnostic statements have a likelihood in PTB-XL."""
-    if not _KINDS[code].diagnostic:
+    if not BY_CODE[code].diagnostic:
         return 0.0
     steps = ((0.47, 15.0), (0.49, 35.0), (0.57, 50.0), (0.70, 80.0))
     least = 50.0 if code == "NORM" else 15.0
@@ -229,18 +182,12 @@ def _noise(rng: np.random.Generator) -> Noise:
 
 
 def draw_record(seed: int, number: int, patient: int) -> Record:
-    """Draw what is to be recorded.
-
-    Args:
-        seed: The corpus' seed.
-        number: The record's ecg_id, from 1.
-        patient: The patient's index, from 0.
-    """
+    """Draw what is to be recorded of a patient, counted from 0, as the record `number`, counted from 1."""
     rng = np.random.default_rng([seed, 5, number])
     body = np.random.default_rng([seed, 6, patient])
     found = _statements(number, patient, seed, rng)
     grades = {code: float(rng.uniform(0.45, 1.25)) for code in sorted(found)}
-    ordered = sorted(found, key=lambda code: (not _KINDS[code].diagnostic, _KINDS[code].rhythm, code))
+    ordered = sorted(found, key=lambda code: (not BY_CODE[code].diagnostic, BY_CODE[code].rhythm, code))
     case = _case(patient, seed)
     mean, spread = next((_AGES[code] for code in _AGES if code in case), (66.0, 12.0))
     age = float(np.clip(np.rint(body.normal(mean, spread)), 17, 95))
@@ -253,15 +200,7 @@ def draw_record(seed: int, number: int, patient: int) -> Record:
 
 
 def draw_patients(records: int, seed: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Say whose record each one is: most patients have one, one in eight has two to five.
-
-    Args:
-        records: Number of records.
-        seed: The corpus' seed.
-
-    Returns:
-        The patient's index of each record, from 0, shape (records,).
-    """
+    """Say whose record each one is, counted from 0: most patients have one, one in eight has two to five."""
     rng = np.random.default_rng([seed, 7])
     visits = rng.choice([1, 2, 3, 4, 5], size=records, p=[0.88, 0.09, 0.02, 0.007, 0.003])
     patients = np.repeat(np.arange(records), visits)[:records]

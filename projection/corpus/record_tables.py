@@ -50,11 +50,7 @@ class Tables:
     def labels(self, label_set: LabelSet) -> NDArray[np.uint8]:
         """Derive the label matrix of a label set by the published protocol, likelihoods ignored.
 
-        Args:
-            label_set: Which classes.
-
-        Returns:
-            uint8 `(records, classes)`, columns in the order of `class_names(label_set)`.
+        It is `(records, classes)`, columns in the order of `class_names(label_set)`.
         """
         classes = {name: column for column, name in enumerate(class_names(label_set))}
         named = {statement.code: label_of(statement, label_set) for statement in STATEMENTS}
@@ -66,14 +62,7 @@ class Tables:
         return labels
 
     def select(self, kept: NDArray[np.bool_]) -> "Tables":
-        """Keep some of the records.
-
-        Args:
-            kept: True for those to keep, `(records,)`.
-
-        Returns:
-            Tables of these records, in the same order.
-        """
+        """Keep the records for which `kept`, `(records,)`, is true, in the same order."""
         counts = np.diff(self.indptr)
         of_kept = np.repeat(kept, counts)
         indptr = np.concatenate([[0], np.cumsum(counts[kept])])
@@ -82,20 +71,12 @@ class Tables:
         return replace(self, records=records, indptr=indptr, codes=codes, likelihoods=likelihoods)
 
     def statements(self) -> dict[str, Column]:
-        """Give the statements of all records as columns.
-
-        Returns:
-            names, indptr, codes and likelihoods.
-        """
+        """Give the statements of all records as columns: names, indptr, codes and likelihoods."""
         names = np.array(self.names, object)
         return {"names": names, "indptr": self.indptr, "codes": self.codes, "likelihoods": self.likelihoods}
 
     def sha256(self) -> str:
-        """Fingerprint all of the metadata.
-
-        Returns:
-            A hexadecimal SHA-256 that depends on every name and value, and on their order.
-        """
+        """Fingerprint all of the metadata: a hexadecimal SHA-256 of every name and value, and of their order."""
         digest = hashlib.sha256()
         for group in (self.records, self.statements(), self.scp_statements):
             for name, values in sorted(group.items()):
@@ -106,18 +87,7 @@ class Tables:
 
 
 def read_tables(source: Path, table: str = "ptbxl_database.csv") -> Tables:
-    """Read the two tables of a data set in PTB-XL's layout.
-
-    Args:
-        source: The folder that holds them. Without a `scp_statements.csv`, PTB-XL's own statements are taken.
-        table: Name of the table of records.
-
-    Returns:
-        The tables as typed columns.
-
-    Raises:
-        ProjectionError: If a table is missing, lacks a column, or holds a value that cannot be read.
-    """
+    """Read the two tables of a folder in PTB-XL's layout; without a `scp_statements.csv`, take PTB-XL's statements."""
     path = source / table
     columns = _read_csv(path)
     if missing := [name for name in _REQUIRED if name not in columns]:
@@ -158,16 +128,7 @@ def _read_csv(path: Path) -> dict[str, list[str]]:
 
 def _own_statements() -> dict[str, list[str]]:
     columns = ("code", "description", "diagnostic", "form", "rhythm", "diagnostic_class", "diagnostic_subclass")
-    rows = [
-        (
-            known.code,
-            known.description,
-            *("1.0" if kind else "" for kind in (known.diagnostic, known.form, known.rhythm)),
-            known.superclass,
-            known.subclass,
-        )
-        for known in STATEMENTS
-    ]
+    rows = [(known.code, known.description, *known.kinds(), known.superclass, known.subclass) for known in STATEMENTS]
     return {name: list(values) for name, values in zip(columns, zip(*rows, strict=True), strict=True)}
 
 

@@ -1,10 +1,11 @@
 """From a record's description to its twelve-lead signal in counts of a microvolt."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from projection.synthetic.cases import Noise, Record
 from projection.synthetic.findings import apply_findings
 from projection.synthetic.heart import (
     DOWER,
@@ -21,6 +22,7 @@ from projection.synthetic.heart import (
     vary,
     ventricular_beat,
 )
+from projection.synthetic.records import Noise, Record
 from projection.synthetic.rhythm import Rhythm, draw_rhythm
 
 _MUSCLE = np.repeat([1.3, 0.7], [3, 6]).astype(np.float32)[:, None]
@@ -32,12 +34,7 @@ _ECTOPIC_SITES = np.array([[0.45, 1.15, 0.95], [-0.80, -0.70, -1.05], [0.85, -0.
 
 
 def draw_heart(record: Record, rng: np.random.Generator) -> Heart:
-    """Draw the patient's own heart and apply the record's findings to it.
-
-    Args:
-        record: Whose heart it is; the same patient has the same anatomy in every record.
-        rng: The record's generator.
-    """
+    """Draw the patient's own heart, of the same anatomy in every record, and apply the record's findings to it."""
     body = np.random.default_rng([record.seed, 1, record.patient])
     beat = normal_beat()
     vary(beat, body, 0.14)
@@ -57,11 +54,8 @@ def draw_heart(record: Record, rng: np.random.Generator) -> Heart:
     heart.beats["V"] = ventricular_beat(site * rng.uniform(0.75, 1.15))
     apply_findings(heart, record.grades, rng)
     origin = rng.uniform([0.3, -1.2, -0.5], [1.0, -0.4, 1.2])
-    heart.beats["A"] = type(beat)(
-        atrial={name: Wave(w.at, w.width, w.xyz * origin) for name, w in heart.conducted.atrial.items()},
-        qrs=heart.conducted.qrs,
-        recovery=heart.conducted.recovery,
-    )
+    atrial = {name: Wave(wave.at, wave.width, wave.xyz * origin) for name, wave in heart.conducted.atrial.items()}
+    heart.beats["A"] = replace(heart.conducted, atrial=atrial)
     return heart
 
 
@@ -134,24 +128,16 @@ def _sample(leads: Array, sampling_rate: int) -> Array:
 def twelve_leads(measured: Array) -> NDArray[np.int16]:
     """Derive the limb leads by Einthoven's and Goldberger's equations.
 
-    Args:
-        measured: Leads I, II and V1 to V6 in whole counts, shape (8, time).
-
-    Returns:
-        The twelve leads in PTB-XL's order, shape (time, 12).
+    From leads I, II and V1 to V6 in whole counts `(8, time)` come twelve in PTB-XL's order, `(time, 12)`.
     """
-    first, second = measured[0], measured[1]
+    first, second = measured[:2]
     limbs = [first, second, second - first, -(first + second) / 2, first - second / 2, second - first / 2]
     counts: NDArray[np.int16] = np.rint(np.concatenate([limbs, measured[2:]])).T.astype(np.int16)
     return counts
 
 
 def render(record: Record, sampling_rates: tuple[int, ...]) -> dict[int, NDArray[np.int16]]:
-    """Draw a record's signal, the same whichever sampling rates are asked for.
-
-    Args:
-        record: The record's description.
-        sampling_rates: Rates in Hz, each 100 or 500.
+    """Draw a record's signal at 100 Hz, 500 Hz or both, the same whichever are asked for.
 
     Returns:
         Counts of a microvolt by sampling rate, shape (10 * sampling rate, 12).
