@@ -15,21 +15,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
-define newline
-
-
-endef
 quoted = '$(subst ','\'',$(1))'
-ifneq ($(shell printf %s $(call quoted,$(EXP)) | tr -d 'A-Za-z0-9_./,+-' | wc -c | tr -d ' '),0)
-$(error EXP is the name of an experiment, as in EXP=demo; found: $(subst $(newline), ,$(EXP)))
-endif
-# several, stacked, where their names are joined by +: benchmark/all+nets/s4
-CONFIG := $(patsubst %,configs/%.yaml,$(subst +, ,$(EXP)))
-# the data file that must exist first: the one the experiment names below data/, or the shared default where it names
-# neither a file nor a data module of its own; none where the command line names one
-NAMED := $(lastword $(shell sed -nE 's|^ *path: *["'"'"']?(data/[^ "'"'"']*\.h5).*|\1|p' $(CONFIG) 2>/dev/null))
-OWN := $(shell grep -E '^ *path:|class_path:.*DataModule' $(CONFIG) 2>/dev/null)
-DATA := $(if $(filter --data.path% --data.init_args.path% --data=%,$(ARGS)),,$(or $(NAMED),$(if $(OWN),,data/ptbxl_100hz.h5)))
 
 # bytecode is written when a module is first imported, which is faster than compiling all packages at once
 export PYTHONDONTWRITEBYTECODE :=
@@ -47,15 +33,16 @@ setup-sagemaker: $(VENV)/.installed ## Add what submitting to SageMaker needs
 	$(PIP) --editable '.[sagemaker]'
 
 .PHONY: fit
-fit: $(CONFIG) $(VENV)/.installed $(DATA) ## Train configs/$EXP.yaml and test its best checkpoint; makes missing data first
-	launchers/with_args.sh launchers/local.sh fit $(addprefix --config ,$(CONFIG))
+fit: data ## Train configs/$EXP.yaml and test its best checkpoint; makes missing data first
+	launchers/with_args.sh launchers/local.sh fit --config "$$EXP"
+
+.PHONY: data
+data: $(VENV)/.installed ## Make the data files of configs/$EXP.yaml that are missing
+	@launchers/with_args.sh $(BIN)/python -m projection data "$$EXP"
 
 .PHONY: table
 table: $(VENV)/.installed ## Train what is missing of $TASKS x $NETS x $SEEDS, here or with LAUNCHER=slurm, and lay it beside published numbers
 	@launchers/with_args.sh $(BIN)/python -m projection.benchmark
-
-.PHONY: data
-data: $(CONFIG) $(VENV)/.installed $(DATA) ## Make the data file of configs/$EXP.yaml
 
 .PHONY: test check lint
 test: lint ## Run all checks: ruff, mypy, all tests
@@ -130,8 +117,9 @@ sif: ## Build the Singularity image $CONTAINER, by default ~/projection_latest.s
 	launchers/with_args.sh containers/build.sh --singularity
 
 .PHONY: tensorboard
-tensorboard: $(VENV)/.installed ## Show the learning curves of all runs
-	$(BIN)/tensorboard --logdir runs
+tensorboard: $(VENV)/.installed ## Show the learning curves of all runs; start it again to see those that began later
+	@# find, unlike TensorBoard, does not follow the links named latest, which would show the newest runs twice
+	@$(BIN)/tensorboard --logdir_spec "$$(find runs -name tensorboard -type d | sed 's|^runs/\(.*\)/tensorboard$$|\1:&|' | paste -s -d , -)"
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches; data and runs stay
@@ -150,23 +138,8 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) --editable '.[dev]'
 	@touch $@
 
-configs/%.yaml:
-	@echo "There is no $@. Experiments: $$(find configs -name '*.yaml' -not -path '*/presets/*' -not -path '*/nets/*' -not -name base.yaml | sed 's|configs/||; s|\.yaml||' | sort | tr '\n' ' ')" >&2; exit 2
-
 data/benchmark_100hz: | $(VENV)/.installed
 	$(BIN)/python -m projection synthesize --output $@ --records 21799
 
 data/benchmark_500hz: | $(VENV)/.installed
 	$(BIN)/python -m projection synthesize --output $@ --records 4000 --sampling_rates 500
-
-data/demo_100hz.h5: | $(VENV)/.installed
-	$(BIN)/python -m projection synthesize --output data/demo --records 2000 --overwrite true
-	$(BIN)/python -m projection convert --source data/demo --output $@
-
-data/ptbxl_%hz.h5: | $(VENV)/.installed
-	@echo "$@ is not here yet: fetching PTB-XL at $* Hz from PhysioNet, then converting it."
-	$(BIN)/python -m projection download --output data/ptbxl --sampling_rates $*
-	$(BIN)/python -m projection convert --source data/ptbxl --output $@ --sampling_rate $* --source_version 1.0.3
-
-data/%.h5:
-	@echo "There is no $@, which $(CONFIG) names. See \`python -m projection convert --help\`." >&2; exit 2

@@ -17,7 +17,10 @@ _TRAINER = {
     "test": "judge a checkpoint on the test folds",
     "predict": "write a checkpoint's probabilities, one row per record",
 }
-_RESOLVE = {"resolve": "print what an experiment is, as JSON: settings, folder, data and how to make them"}
+_EXPERIMENT = {
+    "resolve": "print what an experiment is, as JSON: settings, folder, data and how to make them",
+    "data": "make the data files of an experiment that are missing",
+}
 _DATA = {
     "download": ("projection.corpus.download", "fetch PTB-XL from PhysioNet, checked and resumable"),
     "synthesize": ("projection.synthetic", "make a PTB-XL-shaped corpus that needs no download"),
@@ -47,10 +50,10 @@ def main(args: Sequence[str] | None = None) -> None:
             from projection.cli import run_trainer
 
             run_trainer(None if args is None else given)
-        elif command in _RESOLVE:
-            from projection.resolve import resolve
+        elif command in _EXPERIMENT:
+            from projection.resolve import make_data, resolve
 
-            resolve(given[1:])
+            (resolve if command == "resolve" else make_data)(given[1:])
         else:
             _run_data_command(command, given[1:])
     except KeyboardInterrupt:
@@ -83,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"projection {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, text in [*_TRAINER.items(), *_RESOLVE.items(), *((name, text) for name, (_, text) in _DATA.items())]:
+    for name, text in [*_TRAINER.items(), *_EXPERIMENT.items(), *((name, text) for name, (_, text) in _DATA.items())]:
         commands.add_parser(name, help=text, add_help=False)
     return parser
 

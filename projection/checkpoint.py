@@ -40,12 +40,7 @@ def read_checkpoint(path: Path, weights_only: bool = True, trusted: str = "") ->
 
 
 def write_checkpoint(path: Path, content: dict[str, Any]) -> None:
-    """Write a checkpoint that appears whole or not at all.
-
-    Args:
-        path: The file.
-        content: What to save.
-    """
+    """Write a checkpoint that appears whole or not at all."""
     # Amazon SageMaker copies what appears here to S3; its own containers name unfinished files so
     with completed_or_removed(path, ending="sagemaker-ignore") as partial:
         torch.save(content, partial)

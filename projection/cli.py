@@ -18,21 +18,23 @@ from typing_extensions import override
 from projection import nets, tasks, transforms  # noqa: F401 - so that their classes are known by short names
 from projection.data.datamodule import PTBXLDataModule  # noqa: F401 - likewise
 from projection.errors import ProjectionError
-from projection.experiment import BASE_CONFIG, experiment_name, find_configs
+from projection.experiment import BASE_CONFIG, RUNS, experiment_name, with_configs
 from projection.messages import keep_quiet, readable_errors
 from projection.parser import Parser
 from projection.runs.folder import (
+    CHECKPOINTS,
     begun_run,
     check_checkpoint,
     evaluated_checkpoint,
-    evaluated_run,
+    is_begun,
     run_id,
+    run_of,
     shared_run_id,
     title,
     unused,
 )
 from projection.runs.operating_point import keep_operating_point
-from projection.runs.results import report
+from projection.runs.summary import report
 from projection.training import (
     BestCheckpoint,
     BoundedProgressBar,
@@ -63,17 +65,12 @@ _SWITCHES = {
 
 
 class ProjectionCLI(LightningCLI):
-    """Lightning's command line with PTB-XL's defaults, a run folder, and a test of the best checkpoint after `fit`.
-
-    Args:
-        command: fit, validate, test or predict.
-        words: What follows it.
-    """
+    """Lightning's command line with PTB-XL's defaults, a run folder, and a test of the best checkpoint after `fit`."""
 
     def __init__(self, command: str, words: Sequence[str]) -> None:
         self._command = command
         # jsonargparse shows the base class, which has no options
-        words = [f"--data.help={_DATA[1]}" if word == "--data.help" else word for word in find_configs(words)]
+        words = [f"--data.help={_DATA[1]}" if word == "--data.help" else word for word in with_configs(words)]
         how = {"default_config_files": [str(BASE_CONFIG)], "epilog": _HELP, "usage": f"projection {command} {_USAGE}"}
         super().__init__(
             LightningModule,
@@ -212,8 +209,7 @@ class ProjectionCLI(LightningCLI):
         folder = Path(given).resolve() if given else self._default_folder(config)
         if self.subcommand != "fit":
             return folder.parent / unused(folder.parent, folder.name)
-        begun = (folder / "config.yaml").exists() and any((folder / "checkpoints").glob("*.ckpt"))
-        if begun and config.ckpt_path not in ("last", "hpc"):
+        if is_begun(folder) and config.ckpt_path not in ("last", "hpc"):
             raise ProjectionError(
                 f"{folder} holds a run already. Continue it with `--ckpt_path last`, or choose another folder with "
                 "`--trainer.default_root_dir`."
@@ -221,35 +217,23 @@ class ProjectionCLI(LightningCLI):
         return folder
 
     def _default_folder(self, config: Namespace) -> Path:
-        evaluated = evaluated_run(config.ckpt_path)
+        evaluated = run_of(config.ckpt_path)
         if self.subcommand != "fit" and evaluated:
             return evaluated / f"{self.subcommand}-{run_id()}"
         experiment = experiment_name(config_files(config), config.model.class_path)
-        return Path("runs") / experiment / (run_id() if self.subcommand == "fit" else f"{self.subcommand}-{run_id()}")
+        return Path(RUNS) / experiment / (run_id() if self.subcommand == "fit" else f"{self.subcommand}-{run_id()}")
 
 
 def config_files(config: Namespace) -> list[Path]:
-    """List the configuration files that were given.
-
-    Args:
-        config: The configuration of one command.
-
-    Returns:
-        Their paths, in order.
-    """
+    """List the configuration files that were given, in order."""
     return [Path(str(file)) for file in config.config or []]
 
 
 def direct_output(config: Namespace, folder: Path) -> None:
-    """Point everything that writes files at the run folder.
-
-    Args:
-        config: The configuration of one command, changed in place.
-        folder: The run folder.
-    """
+    """Point everything that writes files at the run folder, in the configuration itself."""
     config.trainer.default_root_dir = str(folder)
     for callback in ("checkpoint", "last_checkpoint"):
-        config[callback].dirpath = config[callback].dirpath or str(folder / "checkpoints")
+        config[callback].dirpath = config[callback].dirpath or str(folder / CHECKPOINTS)
     loggers = config.trainer.logger
     for logger in loggers if isinstance(loggers, list) else [loggers]:
         if isinstance(logger, Namespace) and logger.get("init_args.save_dir") == ".":
@@ -267,11 +251,7 @@ def direct_output(config: Namespace, folder: Path) -> None:
 
 
 def run_trainer(args: list[str] | None) -> None:
-    """Run one of the trainer commands.
-
-    Args:
-        args: The command line, beginning with the command; None takes the process's own.
-    """
+    """Run a trainer command: the words of `args`, beginning with its name; None takes the process's own."""
     command, *words = sys.argv[1:] if args is None else args
     keep_quiet()
     with shared_run_id(), readable_errors():

@@ -1,4 +1,4 @@
-"""What EXP names: the configurations that come with projection, and where they are."""
+"""What EXP names: configurations, one or several stacked with +, where they are, and what the whole is called."""
 
 import re
 from collections.abc import Sequence
@@ -10,64 +10,73 @@ _PACKAGE = Path(__file__).resolve().parent
 # beside the package in a clone, inside of it where it was installed from a wheel
 CONFIGS = _PACKAGE / "configs" if (_PACKAGE / "configs").is_dir() else _PACKAGE.parent / "configs"
 BASE_CONFIG = CONFIGS / "base.yaml"
+# where run folders are, and the settings in each
+RUNS, RUN_CONFIG = "runs", "config.yaml"
+
+_ONE = r"[A-Za-z0-9_][A-Za-z0-9_./-]*"
+_EXPERIMENT = re.compile(rf"{_ONE}(\+{_ONE})*")
 
 
-def find_configs(words: Sequence[str]) -> list[str]:
-    """Find configurations that are named as below `configs/`, such as `--config demo.yaml`, wherever one works.
+def with_configs(words: Sequence[str]) -> list[str]:
+    """Write every `--config` of a command line as the files that it names.
 
-    Args:
-        words: A command line.
+    `--config benchmark/all+nets/s4` is an experiment, and becomes two files. `--config demo.yaml` is a file here, or
+    one that comes with projection.
 
-    Returns:
-        The command line, with the paths of those that are no files here, and come with projection.
+    Raises:
+        ProjectionError: If there is no such experiment.
     """
-    return [_found(word, before) for before, word in zip(["", *words], words, strict=False)]
+    found: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        name = word.removeprefix("--config=")
+        if word in ("--config", "-c") and rest:
+            name = rest.pop(0)
+        elif name == word:
+            found.append(word)
+            continue
+        found += [part for file in _files(name) for part in ("--config", file)]
+    return found
 
 
-def _found(word: str, before: str) -> str:
-    option, equals, name = word.partition("=")
-    if equals and option == "--config":
-        return f"{option}={_path(name)}"
-    return _path(word) if before in ("--config", "-c") else word
-
-
-def _path(name: str) -> str:
+def _files(name: str) -> list[str]:
     try:
-        if Path(name).exists() or Path(name).is_absolute():
-            return name
+        if Path(name).is_file() or Path(name).is_absolute():
+            return [name]
+        if not name.endswith((".yaml", ".yml")) and _EXPERIMENT.fullmatch(name):
+            return [str(file) for file in experiment_files(name)]
         shipped = CONFIGS / name.removeprefix("configs/")
-        return str(shipped) if shipped.is_file() else name
+        return [str(shipped) if shipped.is_file() else name]
     except OSError:  # settings in the place of a file, too long for a name
-        return name
+        return [name]
 
 
 def experiment_files(experiment: str, root: Path = Path()) -> list[Path]:
-    """Find the configurations that an experiment stacks.
-
-    Args:
-        experiment: What EXP is: the path of a file below `configs/` without its ending, or several, joined by +.
-        root: Where `configs/` is; what is not there may come with projection.
+    """Find the configurations that an experiment stacks, in `configs/` below `root` or among those of projection.
 
     Raises:
         ProjectionError: If it is no such name, or there is no such file.
     """
-    one = r"[A-Za-z0-9_][A-Za-z0-9_./-]*"
-    if not re.fullmatch(rf"{one}(\+{one})*", experiment) or ".." in experiment:
-        raise ProjectionError(f"EXP is the name of an experiment, as in EXP=demo; found: {experiment}")
+    if not _EXPERIMENT.fullmatch(experiment) or ".." in experiment:
+        raise ProjectionError(
+            f"EXP is the name of an experiment, as in EXP=demo; found: {' '.join(experiment.split())}"
+        )
     names = [f"{name}.yaml" for name in experiment.split("+")]
-    found = [[file for file in (root / "configs" / name, CONFIGS / name) if file.is_file()] for name in names]
-    if missing := [name for name, files in zip(names, found, strict=True) if not files]:
-        raise ProjectionError(f"there is no configs/{missing[0]}; experiments: {' '.join(_experiments())}")
-    return [files[0] for files in found]
+    places = [[file for file in (root / "configs" / name, CONFIGS / name) if file.is_file()] for name in names]
+    if missing := [name for name, files in zip(names, places, strict=True) if not files]:
+        raise ProjectionError(f"there is no configs/{missing[0]}; experiments: {' '.join(_experiments(root))}")
+    return [files[0] for files in places]
 
 
-def _experiments() -> list[str]:
-    names = (str(path.relative_to(CONFIGS).with_suffix("")) for path in CONFIGS.rglob("*.yaml"))
-    return sorted(name for name in names if name != "base" and not name.startswith(("presets/", "nets/")))
+def _experiments(root: Path) -> list[str]:
+    folders = (root / "configs", CONFIGS)
+    names = {str(path.relative_to(each).with_suffix("")) for each in folders for path in each.rglob("*.yaml")}
+    return sorted(name for name in names if name != "base" and not name.startswith(("presets/", "nets/", "recipes/")))
 
 
 def experiment_name(configs: Sequence[Path], model: str) -> str:
-    """Name the experiment that a command line describes.
+    """Name the experiment that a command line describes, which is its folder below `runs`.
 
     Args:
         configs: The configuration files, in order.
@@ -85,6 +94,6 @@ def _name(path: Path) -> str:
     parents = [parent.name for parent in path.parents]
     if "configs" in parents:
         return str(path.relative_to(path.parents[parents.index("configs")]).with_suffix(""))
-    if "runs" in parents and path.name == "config.yaml":
-        return str(path.parents[1].relative_to(path.parents[parents.index("runs")]))
+    if RUNS in parents and path.name == RUN_CONFIG:
+        return str(path.parents[1].relative_to(path.parents[parents.index(RUNS)]))
     return path.stem

@@ -1,12 +1,14 @@
 """Files that appear under their name only when they are complete."""
 
+import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
+from typing import Any
 
 from projection.errors import ProjectionError
 
@@ -17,12 +19,8 @@ def completed_or_removed(output: Path, ending: str = "partial") -> Iterator[Path
 
     What earlier runs left behind when they were killed is removed first.
 
-    Args:
-        output: The file to be.
-        ending: Of the temporary name.
-
     Yields:
-        The temporary name, in the same folder.
+        The temporary name, in the same folder; it ends in `ending`.
 
     Raises:
         ProjectionError: If it cannot be written, for instance because the disk is full.
@@ -42,12 +40,14 @@ def completed_or_removed(output: Path, ending: str = "partial") -> Iterator[Path
             partial.unlink(missing_ok=True)
 
 
-def check_room(folder: Path, size: int) -> None:
-    """Make sure that a file will fit.
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file that appears whole or not at all."""
+    with completed_or_removed(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n")
 
-    Args:
-        folder: Where it will be.
-        size: In bytes.
+
+def check_room(folder: Path, size: int) -> None:
+    """Make sure that a file of `size` bytes will fit.
 
     Raises:
         ProjectionError: If there is less room.
@@ -60,13 +60,7 @@ def check_room(folder: Path, size: int) -> None:
 
 
 def reserve(path: Path, start: int, size: int) -> None:
-    """Reserve a part of a file on disk, so that nobody else takes the room, and for faster writing.
-
-    Args:
-        path: An existing file.
-        start: Where the part begins, in bytes.
-        size: In bytes.
-    """
+    """Reserve bytes of an existing file on disk, so that nobody else takes the room, and for faster writing."""
     if hasattr(os, "posix_fallocate"):  # not on macOS
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), start, size)

@@ -1,55 +1,105 @@
-"""What a training would be, told before it begins: `python -m projection resolve EXP [OPTIONS OF FIT]`."""
+"""What a training would be, told before it begins, and the data that it needs, made.
+
+python -m projection resolve EXP [OPTIONS OF FIT]
+python -m projection data EXP [OPTIONS OF FIT]
+"""
 
 import json
-import re
+import shlex
+import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from typing_extensions import override
 
-from projection.cli import ProjectionCLI
+from projection.cli import ProjectionCLI, config_files
+from projection.corpus.recipes import recipe
 from projection.errors import ProjectionError
-from projection.experiment import experiment_files, experiment_name
+from projection.experiment import RUNS, experiment_files, experiment_name
 from projection.messages import keep_quiet, readable_errors
 
-# data files that anybody can make, and the commands of projection that do
-_RECIPES = {
-    r"data/demo_100hz\.h5": (
-        "synthesize --output data/demo --records 2000 --overwrite true",
-        "convert --source data/demo --output data/demo_100hz.h5",
-    ),
-    r"data/ptbxl_(\d+)hz\.h5": (
-        r"download --output data/ptbxl --sampling_rates \1",
-        r"convert --source data/ptbxl --output data/ptbxl_\1hz.h5 --sampling_rate \1 --source_version 1.0.3",
-    ),
-}
+_FIELD = "--field="
 
 
 def resolve(words: Sequence[str]) -> None:
     """Print an experiment as JSON: its name, configurations, folder, data files and how to make them, and all settings.
 
     Args:
+        words: The experiment, then options of `fit`. With `--field=name` or another key, as often as wanted and with
+            dots for those within, these values alone are printed, one a line, for shells.
+
+    Raises:
+        ProjectionError: If it is no experiment, or an option is not accepted.
+    """
+    fields = [word.removeprefix(_FIELD) for word in words if word.startswith(_FIELD)]
+    content = _described([word for word in words if not word.startswith(_FIELD)])
+    if not fields:
+        print(json.dumps(content, indent=2))
+    for field in fields:
+        for value in _values(content, field.split(".")):
+            print(value)
+
+
+def make_data(words: Sequence[str]) -> None:
+    """Make the data files of an experiment that are missing.
+
+    Args:
         words: The experiment, then options of `fit`.
 
     Raises:
-        ProjectionError: If it is none, or an option is not accepted.
+        ProjectionError: If it is no experiment, an option is not accepted, or a missing file cannot be made.
     """
+    make_files([file["path"] for file in _described(words)["data"]])
+
+
+def make_files(paths: Iterable[str]) -> None:
+    """Make data files that are missing, by the commands of `projection.corpus.recipes`.
+
+    Raises:
+        ProjectionError: If only their owner can make one, or its commands fail.
+    """
+    for path in dict.fromkeys(paths):
+        if Path(path).is_file():
+            continue
+        commands = recipe(path)
+        if not commands:
+            raise ProjectionError(f"There is no data file {path}. `projection convert --help` tells how to make one.")
+        print(f"{path} is not here yet, and made now.", flush=True)
+        for command in commands:
+            # the words behind `python`
+            if subprocess.run([sys.executable, *shlex.split(command)[1:]]).returncode:
+                raise ProjectionError(f"{path} could not be made: `{command}` failed.")
+
+
+def _described(words: Sequence[str]) -> dict[str, Any]:
     if not words or words[0].startswith("-"):
         raise ProjectionError("Name an experiment first, as in `projection resolve demo --trainer.max_epochs 3`.")
-    files = experiment_files(words[0])
-    settings = resolved([word for file in files for word in ("--config", str(file))] + list(words[1:]))
-    name = experiment_name(files, settings["model"]["class_path"])
-    content = {
+    stacked = [word for file in experiment_files(words[0]) for word in ("--config", str(file))]
+    cli = _parsed([*stacked, *words[1:]])
+    configs, settings = config_files(cli.config.fit), _settings(cli)
+    name = experiment_name(configs, settings["model"]["class_path"])
+    data = data_paths(settings)
+    return {
         "name": name,
-        "configs": [str(file) for file in files],
-        "folder": str(Path("runs") / name),
-        "data": [_data_file(path) for path in data_paths(settings)],
+        "configs": [str(file) for file in configs],
+        "folder": str(Path(RUNS) / name),
+        "data": [{"path": path, "exists": Path(path).is_file(), "commands": recipe(path)} for path in data],
         "config": settings,
     }
-    print(json.dumps(content, indent=2))
+
+
+def _values(content: object, keys: Sequence[str]) -> list[object]:
+    """Look a field up; a list gives what is found in each of its parts."""
+    if isinstance(content, list):
+        return [value for part in content for value in _values(part, keys)]
+    if not keys:
+        return [content]
+    if not isinstance(content, Mapping) or keys[0] not in content:
+        raise ProjectionError(f"An experiment has no field {keys[0]!r}.")
+    return _values(content[keys[0]], keys[1:])
 
 
 def resolved(words: Sequence[str]) -> dict[str, Any]:
@@ -58,12 +108,19 @@ def resolved(words: Sequence[str]) -> dict[str, Any]:
     Args:
         words: Arguments of `fit`. What is wrong with them ends the process with a message, as there.
     """
+    return _settings(_parsed(words))
+
+
+def _parsed(words: Sequence[str]) -> "_Resolver":
     keep_quiet()
     try:
         with readable_errors():
-            cli = _Resolver("fit", words)
+            return _Resolver("fit", words)
     except ProjectionError as error:
         sys.exit(f"projection fit: {error}")
+
+
+def _settings(cli: "_Resolver") -> dict[str, Any]:
     settings: dict[str, Any] = yaml.safe_load(cli._parser("fit").dump(cli.config.fit, skip_unset=False))
     return settings
 
@@ -85,16 +142,6 @@ class _Resolver(ProjectionCLI):
 
 
 def data_paths(settings: Mapping[str, Any]) -> list[str]:
-    """List the data files that settings name; none where a data module of a user's own names none.
-
-    Args:
-        settings: Of a training.
-    """
+    """List the data files that settings name; none where a data module of a user's own names none."""
     path = ((settings.get("data") or {}).get("init_args") or {}).get("path") or []
     return [str(each) for each in (path if isinstance(path, list) else [path])]
-
-
-def _data_file(path: str) -> dict[str, Any]:
-    found = next(((how, match) for name, how in _RECIPES.items() if (match := re.fullmatch(name, path))), None)
-    commands = [f"python -m projection {found[1].expand(how)}" for how in found[0]] if found else []
-    return {"path": path, "exists": Path(path).is_file(), "commands": commands}

@@ -22,9 +22,10 @@ from tests.run_files import results, weights
 
 CONFIGS = sorted(path for path in (ROOT / "configs").rglob("*.yaml") if path.name != "base.yaml")
 PRESETS = [path for path in CONFIGS if path.parent.name == "presets"]
-TASKS = [path for path in CONFIGS if path.parent.name == "benchmark"]
+BENCHMARK = [path for path in CONFIGS if path.parent.name == "benchmark"]
 # those of configs/nets are run by tests/nets/test_training.py
-EXPERIMENTS = [path for path in CONFIGS if path.parent.name not in ("presets", "nets")]
+EXPERIMENTS = [path for path in CONFIGS if path.parent.name not in ("presets", "nets", "recipes")]
+RECIPES = [path for path in CONFIGS if path.parent.name == "recipes"]
 # compiling takes a minute, W&B and processes of their own take seconds to start
 LONG = ("compile", "wandb", "ddp")
 FEW = [word for part in ("train", "val", "test") for word in (f"--trainer.limit_{part}_batches", "2")]
@@ -90,11 +91,22 @@ def test_experiments_run(run: Run, corpus_file: Path, config: Path) -> None:
     assert str(folder.parent.relative_to(Path.cwd() / "runs")) == named(config).removesuffix(".yaml")
 
 
-def test_the_benchmark_s_tasks_differ_in_nothing_but_the_task() -> None:
-    contents = [yaml.safe_load(path.read_text()) for path in TASKS]
-    tasks = [content["data"]["init_args"].pop("labels") for content in contents]
-    assert tasks == [path.stem for path in TASKS]
-    assert set(tasks) == set(get_args(LabelSet))
+@pytest.mark.parametrize("recipe", RECIPES, ids=named)
+def test_a_recipe_is_a_model_of_its_own(run: Run, corpus_file: Path, recipe: Path) -> None:
+    options = ["--data.path", str(corpus_file), "--data.batch_size", "4", *FEW, *QUICK, *CPU]
+    folder = run("fit", "--model", str(recipe), *options)
+    assert folder.parent.name == "ClassificationTask"
+    # what it says stands in the run's configuration, which needs it no more
+    written = yaml.safe_load((folder / "config.yaml").read_text())["model"]
+    assert written["init_args"]["optimizer"]["init_args"]["lr"] == 0.01
+    assert recipe.stem not in (folder / "config.yaml").read_text()
+
+
+def test_the_benchmark_s_experiments_differ_in_nothing_but_the_label_set() -> None:
+    contents = [yaml.safe_load(path.read_text()) for path in BENCHMARK]
+    label_sets = [content["data"]["init_args"].pop("labels") for content in contents]
+    assert label_sets == [path.stem for path in BENCHMARK]
+    assert set(label_sets) == set(get_args(LabelSet))
     assert all(content == contents[0] for content in contents)
 
 

@@ -1,12 +1,16 @@
 """What an experiment is called."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from projection import resolve
 from projection.__main__ import main
-from projection.experiment import CONFIGS, experiment_name, find_configs
+from projection.errors import ProjectionError
+from projection.experiment import CONFIGS, experiment_name, with_configs
 
 
 def test_experiments_are_named_after_all_that_is_stacked_but_for_presets(tmp_path: Path) -> None:
@@ -27,7 +31,7 @@ def test_a_clone_below_a_folder_named_runs_or_configs_changes_no_name(tmp_path: 
 
 def test_settings_in_the_place_of_a_file_stay(tmp_path: Path) -> None:
     words = ["--config", "{trainer: {max_epochs: 3}, " + "x" * 5000 + "}"]
-    assert find_configs(words) == words
+    assert with_configs(words) == words
 
 
 def test_what_a_training_would_be_is_told_before(
@@ -59,6 +63,70 @@ def test_an_experiment_of_the_user_s_own_is_in_configs(
     told = json.loads(capsys.readouterr().out)
     assert (told["name"], told["configs"][0]) == ("mine", "configs/mine.yaml")
     assert told["data"] == [{"path": "data/own_100hz.h5", "exists": False, "commands": []}]
+
+
+def test_shells_get_the_fields_that_they_ask_for(capsys: pytest.CaptureFixture[str]) -> None:
+    fields = ["--field=name", "--field=data.path", "--field=config.trainer.max_epochs"]
+    main(["resolve", "demo+presets/ema", "--data.path", '["a b.h5", "c.h5"]', *fields])
+    assert capsys.readouterr().out.splitlines() == ["demo", "a b.h5", "c.h5", "15"]
+    main(["resolve", "exp", "--config", "nets/s4", "--field=name"])
+    assert capsys.readouterr().out == "exp+nets/s4\n", "as `fit` with the same words"
+    with pytest.raises(SystemExit, match="An experiment has no field 'nmae'"):
+        main(["resolve", "demo", "--field=nmae"])
+
+
+def test_an_experiment_is_a_config_of_every_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shipped = [word for name in ("benchmark/all", "nets/s4") for word in ("--config", str(CONFIGS / f"{name}.yaml"))]
+    assert with_configs(["--config", "benchmark/all+nets/s4", "--x", "demo"]) == [*shipped, "--x", "demo"]
+    assert with_configs(["--config=benchmark/all+nets/s4", "--y=1"]) == [*shipped, "--y=1"]
+    Path("demo").touch()
+    assert with_configs(["--config", "demo"]) == ["--config", "demo"], "a file of that name here is meant"
+    with pytest.raises(
+        ProjectionError, match=r"there is no configs/nope\.yaml; experiments: benchmark/all .* demo exp"
+    ):
+        with_configs(["--config", "nope"])
+
+
+def test_data_that_are_missing_are_made_once_and_those_of_others_must_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    called: list[list[str]] = []
+
+    def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
+        called.append(command)
+        return subprocess.CompletedProcess(command, int("bad" in command or len(called) > 2))
+
+    monkeypatch.setattr(resolve.subprocess, "run", run)
+    Path("there.h5").touch()
+    resolve.make_files(["there.h5", "data/ptbxl_500hz.h5", "data/ptbxl_500hz.h5"])
+    project = [sys.executable, "-m", "projection"]
+    assert [words[:4] for words in called] == [[*project, "download"], [*project, "convert"]]
+    assert called[0][4:] == ["--output", "data/ptbxl", "--sampling_rates", "500"]
+    assert called[1][4:8] == ["--source", "data/ptbxl", "--output", "data/ptbxl_500hz.h5"]
+    assert capsys.readouterr().out == "data/ptbxl_500hz.h5 is not here yet, and made now.\n"
+    with pytest.raises(ProjectionError, match=r"data/demo_100hz\.h5 could not be made: `python -m projection synth"):
+        resolve.make_files(["data/demo_100hz.h5"])
+    with pytest.raises(ProjectionError, match=r"There is no data file mine\.h5\."):
+        resolve.make_files(["mine.h5"])
+
+
+def test_a_data_module_of_the_user_s_own_needs_no_data_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    Path("theirs.py").write_text(
+        "from lightning.pytorch import LightningDataModule\n\n\nclass Waves(LightningDataModule):\n    pass\n"
+    )
+    Path("configs").mkdir()
+    Path("configs/waves.yaml").write_text(
+        "data: {class_path: theirs.Waves}\nmodel: {class_path: tests.own_module.TutorialModel}\n"
+    )
+    main(["data", "waves"])
+    assert capsys.readouterr().out == ""
+    assert not Path("data").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import shutil
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from projection.errors import ProjectionError
-from projection.files import check_room, completed_or_removed, reserve
+from projection.files import check_room, completed_or_removed, reserve, write_json
 
 
 def test_a_file_is_durable_before_it_has_its_name_and_its_folder_afterwards(
@@ -109,3 +110,23 @@ def test_room_is_reserved_and_too_little_is_told(tmp_path: Path) -> None:
     check_room(tmp_path, free // 2)
     with pytest.raises(ProjectionError, match="Too little room"):
         check_room(tmp_path, 2 * free)
+
+
+def test_an_interrupted_write_leaves_the_json_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "deep" / "a.json"
+    write_json(place, {"b": 1})
+
+    def interrupted(path: Path, text: str) -> int:
+        with path.open("w") as file:
+            file.write(text[:3])
+        raise OSError("No space left on device")
+
+    # half of it reaches the disk
+    monkeypatch.setattr(Path, "write_text", interrupted)
+    with pytest.raises(ProjectionError, match="No space"):
+        write_json(place, {"b": 2})
+    assert json.loads(place.read_text()) == {"b": 1}
+    monkeypatch.undo()
+    write_json(place, {"b": 3})
+    assert json.loads(place.read_text()) == {"b": 3}
+    assert [path.name for path in place.parent.iterdir()] == ["a.json"]

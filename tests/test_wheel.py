@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from projection.experiment import CONFIGS, find_configs
+from projection.experiment import CONFIGS, with_configs
 from tests.conftest import ROOT
 
 DEMO = str(CONFIGS / "demo.yaml")
@@ -56,7 +56,7 @@ def test_a_wheel_makes_data_trains_and_reports_in_an_empty_folder(installed: Pat
     ("words", "expected"),
     [
         (["--config", "demo.yaml", "--x", "demo.yaml"], ["--config", DEMO, "--x", "demo.yaml"]),
-        (["--config=demo.yaml", "-c", "configs/demo.yaml"], [f"--config={DEMO}", "-c", DEMO]),
+        (["--config=demo.yaml", "-c", "configs/demo.yaml"], ["--config", DEMO, "--config", DEMO]),
         (["--config", "mine.yaml"], ["--config", "mine.yaml"]),
         (["--config", "nowhere.yaml"], ["--config", "nowhere.yaml"]),
     ],
@@ -66,6 +66,6 @@ def test_a_configuration_that_ships_is_found_unless_there_is_one_here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("mine.yaml").touch()
-    assert find_configs(words) == expected
+    assert with_configs(words) == expected
     Path("demo.yaml").touch()
-    assert find_configs(["--config", "demo.yaml"]) == ["--config", "demo.yaml"]
+    assert with_configs(["--config", "demo.yaml"]) == ["--config", "demo.yaml"]

@@ -33,7 +33,7 @@ absolute() {
 checkout='' sbatch=() arguments=()
 
 # What a job needs to know; Slurm hands it on. Secrets stay where they are, in the environment.
-settings=(EXP SEEDS NODES GPUS CONTAINER VENV DATA_PATH DATA_FILES RUNS_PATH SCRATCH STAGE MAX_REQUEUES CODE_ARCHIVE
+settings=(EXP NAMES SEEDS NODES GPUS CONTAINER VENV DATA_PATH DATA_FILES RUNS_PATH SCRATCH STAGE MAX_REQUEUES CODE_ARCHIVE
     PROJECTION_GIT_COMMIT RUN_NAME RUN_DIRS)
 
 export_settings() {

@@ -25,8 +25,9 @@ complete_options() {
 
 check_options() {
     local name
-    [[ $EXP =~ ^[A-Za-z0-9_][A-Za-z0-9_./-]*([,+][A-Za-z0-9_][A-Za-z0-9_./-]*)*$ && $EXP != *..* ]] ||
-        fail "EXP is an experiment, or several separated by commas, as in EXP=demo,exp; found: $EXP"
+    # what each of them may be called is known to projection; no comma is lost, and nothing looks like an option
+    [[ $EXP =~ ^[A-Za-z0-9_][A-Za-z0-9_./+,-]*$ ]] ||
+        fail "EXP is the name of an experiment, or several separated by commas, as in EXP=demo,exp; found: ${EXP//$'\n'/ }"
     [[ ${SEEDS:-0} =~ ^[0-9]+(,[0-9]+)*$ ]] || fail "SEEDS are whole numbers separated by commas; found: $SEEDS"
     [[ ${ARRAY:-0} =~ ^[0-9]+(,[0-9]+)*$ ]] || fail "ARRAY are whole numbers separated by commas; found: $ARRAY"
     [[ ${RUN_DIRS:-} =~ ^[A-Za-z0-9_./,-]*$ && ${RUN_DIRS:-} != *..* ]] || fail "RUN_DIRS are folders separated by commas; found: $RUN_DIRS"
@@ -52,7 +53,7 @@ snapshot() {
     "$home/launchers/snapshot.sh" "$checkout.tar.gz" ${CODE:+"$CODE"} || exit 2
     CODE_ARCHIVE=$RUNS_PATH/.code/$(sha256sum <"$checkout.tar.gz" | cut -c 1-16).tar.gz
     tar --extract --gzip --file="$checkout.tar.gz" --directory="$checkout" || fail "the code could not be unpacked in $checkout"
-    [[ -f $checkout/launchers/slurm/node.sh ]] || fail "the commit CODE=$CODE is older than these launchers"
+    [[ -f $checkout/projection/resolve.py ]] || fail "the commit CODE=$CODE is older than these launchers"
     PROJECTION_GIT_COMMIT=$(git -C "$home" rev-parse --verify --quiet "${CODE:-HEAD}^{commit}" || echo unknown)
     if [[ -z ${CODE:-} && -n $(git -C "$home" status --porcelain 2>/dev/null) ]]; then
         PROJECTION_GIT_COMMIT+=-dirty
@@ -67,9 +68,10 @@ keep_snapshot() {
     mv "$CODE_ARCHIVE.$$.partial" "$CODE_ARCHIVE"
 }
 
-# In the image, or where a login node has no Singularity, in the virtual environment.
-resolved_config() {
-    local configs command=("$VENV/bin/python" -m projection)
+# What an experiment is called, and its data files, a line each: told by the image, or where a login node has no
+# Singularity, by the virtual environment.
+resolved() {
+    local command=("$VENV/bin/python" -m projection)
     if [[ $CONTAINER != none ]] && command -v apptainer singularity >/dev/null; then
         command=(launchers/singularity/run.sh)
     elif [[ ! -x $VENV/bin/python ]]; then
@@ -78,27 +80,17 @@ resolved_config() {
     fi
     cd "$checkout"
     export CONTAINER DATA_PATH
-    read -r -a configs <<<"--config configs/${1//+/.yaml --config configs/}.yaml"
-    DRY_RUN='' TMPDIR=$checkout WORKSPACE=$checkout RUNS_PATH=$checkout/runs "${command[@]}" fit "${configs[@]}" "${@:2}" --print_config
-}
-
-# The files that a resolved configuration names in data.init_args.path: one, or a list of them.
-data_files() {
-    sed -n '/^data:/,/^[^ ]/p' | sed -nE '/^    path:/,/^    [^ -]/{s/^    path: +(.+)$/\1/p; s/^    - (.+)$/\1/p}' |
-        sed -E "s/^'(.*)'$/\1/"
+    DRY_RUN='' TMPDIR=$checkout WORKSPACE=$checkout RUNS_PATH=$checkout/runs "${command[@]}" resolve "$@" \
+        --field=name --field=data.path
 }
 
 check_experiment() {
-    local config file said name names
-    IFS=+ read -r -a names <<<"$1"
-    for name in "${names[@]}"; do
-        [[ -f $checkout/configs/$name.yaml ]] ||
-            fail "there is no configs/$name.yaml in the code to run${CODE:+ (commit $CODE)}; experiments: $(experiments)"
-    done
+    local said told file
     said=$(mktemp "$checkout.XXXX")
-    config=$(resolved_config "$@" 2>"$said") ||
-        fail "configs/$1.yaml is not accepted: $(grep -v '^All options' "$said" | tail -n 5 | tr -s ' \n' ' ')"
-    while IFS= read -r file; do check_data_file "$1" "$file"; done < <(data_files <<<"$config")
+    told=$(resolved "$@" 2>"$said") || fail "$1${CODE:+ in commit $CODE} is not accepted:" \
+        "$(grep -v '^All options' "$said" | tail -n 5 | sed -E "s/^projection [a-z]+: //" | tr -s ' \n' ' ')"
+    NAMES+=${NAMES:+,}${told%%$'\n'*}
+    while IFS= read -r file; do check_data_file "$1" "$file"; done < <(tail -n +2 <<<"$told")
 }
 
 # A job sees DATA_PATH as data/, also when it is a copy on the node's disk, and an image sees nothing else.
@@ -118,15 +110,11 @@ check_data_file() {
         fail "the image sees $DATA_PATH only, not $file, for $named; set DATA_PATH to its folder, or STAGE=1"
 }
 
-experiments() {
-    (cd "$checkout/configs" && find . -name '*.yaml' -not -path './presets/*' -not -path './nets/*' -not -name base.yaml | sed 's|^\./||; s|\.yaml$||' | sort | tr '\n' ' ')
-}
-
 check_experiments() {
-    local names name
-    DATA_FILES=
-    IFS=, read -r -a names <<<"${CHECK:-$EXP}"
-    for name in "${names[@]}"; do check_experiment "$name" "$@"; done
+    local experiments each
+    DATA_FILES='' NAMES=''
+    IFS=, read -r -a experiments <<<"${CHECK:-$EXP}"
+    for each in "${experiments[@]}"; do check_experiment "$each" "$@"; done
     DATA_FILES=$(grep . <<<"$DATA_FILES" | sort -u || true)
 }
 

@@ -26,24 +26,23 @@ tasks=${SLURM_NTASKS_PER_NODE:-${GPUS:-1}}
 export WORKSPACE=${SCRATCH:-/tmp}/projection_$job
 export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-4}
 
-# An array has one task for each experiment and seed; seeds vary fastest. RUN_DIRS may name the run folder of each.
+# An array has one task for each experiment and seed; seeds vary fastest. NAMES are the experiments as their folders are
+# called; RUN_DIRS may name the run folder of each task.
 choose_experiment() {
-    local experiments seeds folders index=${SLURM_ARRAY_TASK_ID:-0}
+    local experiments names seeds folders index=${SLURM_ARRAY_TASK_ID:-0}
     IFS=, read -r -a experiments <<<"$EXP"
+    IFS=, read -r -a names <<<"${NAMES:-$EXP}"
     IFS=, read -r -a seeds <<<"${SEEDS:-}"
     local each=$((${#seeds[@]} > 0 ? ${#seeds[@]} : 1))
     experiment=${experiments[index / each]}
     seed=${seeds[index % each]:-}
     IFS=, read -r -a folders <<<"${RUN_DIRS:-}"
-    # the folder is named by all that is stacked but for presets, as without Slurm
-    run_dir=$RUNS_PATH/${folders[index]:-$(tr + '\n' <<<"$experiment" | grep -v ^presets/ | paste -sd +)/$name}
+    run_dir=$RUNS_PATH/${folders[index]:-${names[index / each]}/$name}
 }
 
 # The allocation has the last word on nodes and devices, and a run that has begun continues.
 trainer_command() {
-    local configs
-    read -r -a configs <<<"--config configs/${experiment//+/.yaml --config configs/}.yaml"
-    command=(fit "${configs[@]}" ${seed:+--seed_everything "$seed"} "$@"
+    command=(fit --config "$experiment" ${seed:+--seed_everything "$seed"} "$@"
         --trainer.num_nodes "$nodes" --trainer.devices "$tasks" --trainer.default_root_dir "$run_dir")
     if [[ " $* " != *" --ckpt_path"* || -e $run_dir/checkpoints/last.ckpt ]]; then
         command+=(--ckpt_path last)

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from projection.evaluation.judge import Judgement, comparison, judge_run
-from projection.evaluation.protocol import Protocol
+from projection.evaluation.protocol import Protocol, percent
+from projection.files import write_json
 from projection.metrics.thresholds import Criterion
-from projection.runs.folder import write_json
+from projection.runs.folder import EVALUATION
 from projection.runs.predictions import mean_of
 from projection.runs.run import Run, read_run
 
@@ -43,7 +44,7 @@ _CLASSES = {
     "auroc": "AUROC",
     "average_precision": "AP",
     "brier": "Brier",
-    "threshold": "thresh.",
+    "threshold": "thr.",
     "sensitivity": "sens.",
     "specificity": "spec.",
     "ppv": "PPV",
@@ -92,7 +93,7 @@ def evaluate(
     judged = {name: judge_run(run, protocol) for name, run in models.items()}
     for run in runs:
         content = {"protocol": asdict(protocol), **judged[str(run)].as_json()}
-        write_json(run / "evaluation.json", _finite(content))
+        write_json(run / EVALUATION, _finite(content))
     _print(judged, protocol)
     for line in comparison([models[str(run)] for run in runs], [judged[str(run)] for run in runs]):
         print(line)
@@ -101,22 +102,13 @@ def evaluate(
 
 
 def joined(runs: Sequence[Run]) -> Run:
-    """Average the probabilities of several runs: an ensemble, to be judged like a run.
-
-    Args:
-        runs: Runs judged on the same records and classes.
-
-    Returns:
-        The first run, with the ensemble's predictions.
+    """Give the first run with the mean of all runs' probabilities: an ensemble, to be judged like a run.
 
     Raises:
         ProjectionError: If records, labels or classes differ.
     """
-    return replace(
-        runs[0],
-        validation=mean_of([run.validation for run in runs]),
-        test=mean_of([run.test for run in runs]),
-    )
+    validation, test = mean_of([run.validation for run in runs]), mean_of([run.test for run in runs])
+    return replace(runs[0], validation=validation, test=test)
 
 
 def _print(judged: Mapping[str, Judgement], protocol: Protocol) -> None:
@@ -133,7 +125,7 @@ def _summary_table(judged: Mapping[str, Judgement], protocol: Protocol) -> Table
     if len(judged) > _SIDE_BY_SIDE:
         return _list_of_runs(judged, protocol)
     table = Table("metric (macro)", *judged, title=_TITLE)
-    table.add_row(f"AUROC [{protocol.confidence:.0%} interval]", *(each.auroc for each in judged.values()))
+    table.add_row(f"AUROC [{percent(protocol.confidence)} interval]", *(each.auroc for each in judged.values()))
     for key, title in _SUMMARY.items():
         table.add_row(title, *(_shown(each.summary[key], 4) for each in judged.values()))
     return table
@@ -141,7 +133,7 @@ def _summary_table(judged: Mapping[str, Judgement], protocol: Protocol) -> Table
 
 def _list_of_runs(judged: Mapping[str, Judgement], protocol: Protocol) -> Table:
     keys = {"validation_auroc": "val.", "average_precision": "AP", "fmax": "Fmax", "ece": "ECE"}
-    table = Table("run", f"AUROC [{protocol.confidence:.0%} interval]", *keys.values(), title=_TITLE, box=SIMPLE)
+    table = Table("run", f"AUROC [{percent(protocol.confidence)} interval]", *keys.values(), title=_TITLE, box=SIMPLE)
     table.columns[0].overflow = "fold"
     table.columns[1].no_wrap = True
     for name, each in judged.items():
@@ -150,10 +142,21 @@ def _list_of_runs(judged: Mapping[str, Judgement], protocol: Protocol) -> Table:
 
 
 def _class_table(judgement: Judgement) -> Table:
-    table = Table("class", *_CLASSES.values(), title="Classes", box=SIMPLE, padding=(0, 1, 0, 0))
+    confidence = percent(judgement.confidence)
+    titles = [*_CLASSES.values()]
+    titles.insert(2, confidence)
+    title = f"Classes (after the AUROC its {confidence} interval)"
+    table = Table("class", *titles, title=title, box=SIMPLE, padding=0)
     for name, row in judgement.classes.items():
-        table.add_row(name, f"{row['positives']:.0f}", *(_shown(row[key], 3) for key in list(_CLASSES)[1:]))
+        cells = [f"{row['positives']:.0f}", *(_shown(row[key], 3) for key in list(_CLASSES)[1:])]
+        cells.insert(2, _interval(row["auroc_low"], row["auroc_high"]))
+        table.add_row(name, *cells)
     return table
+
+
+def _interval(low: float, high: float) -> str:
+    # as short as it goes: .871-.934
+    return "-".join(f"{end:.3f}".removeprefix("0") for end in (low, high)) if isfinite(low) else "-"
 
 
 def _shown(value: float, decimals: int) -> str:
@@ -162,7 +165,7 @@ def _shown(value: float, decimals: int) -> str:
 
 
 def _subgroup_table(judgement: Judgement, protocol: Protocol) -> Table:
-    titles = ("", "group", "records", "AUROC", f"{protocol.confidence:.0%} interval", "classes", "everyone")
+    titles = ("", "group", "records", "AUROC", f"{percent(protocol.confidence)} interval", "classes", "everyone")
     table = Table(*titles, title="Subgroups", box=SIMPLE, padding=(0, 1, 0, 0))
     table.columns[4].no_wrap = True
     last = ""

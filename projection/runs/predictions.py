@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from projection.errors import ProjectionError
+from projection.runs.folder import CONFIG, PREDICTIONS
 
 ID, PLACE = "ecg_id", "row"
 """The column that tells which record a row is of, and the one where records have no ids: its place in the split."""
@@ -26,7 +27,6 @@ class Predictions:
         ids: ecg_id of every record, or, where records have none, their place in the split; int64 `(records,)`.
         scores: Probabilities, float64 `(records, classes)`.
         labels: 0 or 1, uint8 `(records, classes)`.
-        class_names: Names of the classes.
         numbered: Whether ids are places, which say nothing across splits.
     """
 
@@ -38,14 +38,7 @@ class Predictions:
 
 
 def read_predictions(run: Path, split: str) -> Predictions:
-    """Read a table of a run.
-
-    Args:
-        run: The run folder.
-        split: val or test.
-
-    Returns:
-        The predictions.
+    """Read a run's predictions of a split, val or test.
 
     Raises:
         ProjectionError: If there is no such table, a column is missing, or it holds what no prediction or label is.
@@ -74,12 +67,6 @@ def read_predictions(run: Path, split: str) -> Predictions:
 def mean_of(runs: Sequence[Predictions]) -> Predictions:
     """Average the probabilities of several runs: an ensemble.
 
-    Args:
-        runs: Predictions of the same records and classes.
-
-    Returns:
-        The ensemble's predictions.
-
     Raises:
         ProjectionError: If records, labels or classes differ.
     """
@@ -91,10 +78,6 @@ def mean_of(runs: Sequence[Predictions]) -> Predictions:
 
 def check_comparable(one: Predictions, other: Predictions) -> None:
     """Make sure that two runs were judged on the same records and labels.
-
-    Args:
-        one: Predictions.
-        other: Predictions.
 
     Raises:
         ProjectionError: If records, labels or classes differ.
@@ -123,7 +106,7 @@ def _class_names(path: Path, columns: Sequence[str]) -> tuple[str, ...]:
         raise ProjectionError(
             f"{path} lacks the column {', '.join(lost or [ID])}: every class has its probabilities in the column "
             "of its name, and its labels in another, which begins with label_. Bring the file back; "
-            f"`python -m projection {_WRITERS[path.stem]} --config {path.parents[1]}/config.yaml --ckpt_path best` "
+            f"`python -m projection {_WRITERS[path.stem]} --config {path.parents[1] / CONFIG} --ckpt_path best` "
             "writes it again, in a folder beside."
         )
     return tuple(names)
@@ -131,11 +114,11 @@ def _class_names(path: Path, columns: Sequence[str]) -> tuple[str, ...]:
 
 def _read_table(run: Path, split: str) -> tuple[Path, pd.DataFrame]:
     for suffix, read in ((".csv", pd.read_csv), (".parquet", pd.read_parquet)):
-        path = run / "predictions" / f"{split}{suffix}"
+        path = run / PREDICTIONS / f"{split}{suffix}"
         if path.exists():
             try:
                 return path, read(path)
             except ValueError as error:
                 raise ProjectionError(f"{path} is damaged: {error}") from error
-    how = "`python -m projection fit` writes them" if (run / "config.yaml").exists() else "it is no run folder"
-    raise ProjectionError(f"There are no predictions/{split}.csv in {run}: {how}.")
+    how = "`python -m projection fit` writes them" if (run / CONFIG).exists() else "it is no run folder"
+    raise ProjectionError(f"There are no {PREDICTIONS}/{split}.csv in {run}: {how}.")

@@ -14,6 +14,7 @@ from projection.corpus.statements import class_names
 from projection.data.data_set import DataSet, open_data_set
 from projection.data.leaks import check_leaks
 from projection.errors import ProjectionError
+from projection.runs.folder import CONFIG, PROVENANCE
 from projection.runs.predictions import Predictions, read_predictions
 
 
@@ -26,7 +27,7 @@ class Run:
         config: `config.yaml` as it stands there; empty where there is none.
         provenance: `provenance.json`; empty where there is none.
         validation: Predictions of the validation folds.
-        test: Predictions of the test folds.
+        test: Of the test folds.
     """
 
     folder: Path
@@ -48,19 +49,13 @@ class Run:
         if "task" in self.data_arguments():
             raise ProjectionError(
                 f"{self.folder} is a run of a version before 0.2, whose settings are called otherwise: train it again, "
-                "or judge it with the version in its provenance.json."
+                f"or judge it with the version in its {PROVENANCE}."
             )
         return class_names(self.data_arguments().get("labels", "all"))
 
 
 def read_run(folder: Path) -> Run:
     """Read a run folder.
-
-    Args:
-        folder: The run folder.
-
-    Returns:
-        The run.
 
     Raises:
         ProjectionError: If it has no predictions of validation and test, theirs are of different classes or lack some
@@ -75,7 +70,7 @@ def read_run(folder: Path) -> Run:
     run = Run(folder, *read_settings(folder), validation, test)
     if missing := [name for name in run.label_set() if name not in test.class_names]:
         raise ProjectionError(
-            f"The predictions of {folder} lack {', '.join(missing)}, which the run learned by its config.yaml: bring "
+            f"The predictions of {folder} lack {', '.join(missing)}, which the run learned by its {CONFIG}: bring "
             "predictions/val and predictions/test of the same run back."
         )
     return run
@@ -87,36 +82,24 @@ def _differing(validation: Sequence[str], test: Sequence[str]) -> str:
 
 
 def read_settings(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Read what a run was told, and where it ran.
-
-    Args:
-        folder: The run folder.
-
-    Returns:
-        `config.yaml` and `provenance.json`, each empty where there is none.
+    """Read `config.yaml` and `provenance.json` of a run folder, each empty where there is none.
 
     Raises:
         ProjectionError: If one of them cannot be read.
     """
-    config, provenance = folder / "config.yaml", folder / "provenance.json"
+    config, provenance = folder / CONFIG, folder / PROVENANCE
     try:
         settings = yaml.safe_load(config.read_text()) if config.exists() else {}
         origin = json.loads(provenance.read_text()) if provenance.exists() else {}
     except (yaml.YAMLError, ValueError) as error:
-        raise ProjectionError(f"config.yaml or provenance.json of {folder} is damaged: {error}") from error
+        raise ProjectionError(f"{CONFIG} or {PROVENANCE} of {folder} is damaged: {error}") from error
     if not isinstance(settings, Mapping) or not isinstance(origin, Mapping):
-        raise ProjectionError(f"config.yaml or provenance.json of {folder} is not what `fit` wrote: no names in it.")
+        raise ProjectionError(f"{CONFIG} or {PROVENANCE} of {folder} is not what `fit` wrote: no names in it.")
     return settings, origin
 
 
 def open_data(run: Run) -> DataSet:
     """Open the data that a run learned from, and make sure that they are still the same.
-
-    Args:
-        run: The run.
-
-    Returns:
-        Its data.
 
     Raises:
         ProjectionError: If the files are not there, are others than the run's, or its data module was another one.
@@ -139,15 +122,7 @@ def open_data(run: Run) -> DataSet:
 
 
 def check_run_for_leaks(run: Run, data: DataSet) -> None:
-    """Make sure that a run was not judged on records or patients that it learned from.
-
-    Args:
-        run: The run.
-        data: Its data.
-
-    Raises:
-        ProjectionError: If it was.
-    """
+    """Make sure that a run was not judged on records or patients that it learned from."""
     given = run.data_arguments()
     labelled = data.labels(given["labels"]).any(axis=1)
     splits = {
@@ -159,14 +134,7 @@ def check_run_for_leaks(run: Run, data: DataSet) -> None:
 
 
 def columns(data: DataSet, ids: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """Look records up in the table of records.
-
-    Args:
-        data: The data.
-        ids: ecg_id of the wanted records, `(records,)`.
-
-    Returns:
-        The columns that all files have, each `(records,)`.
+    """Look records up by their ecg_id, `(records,)`: the columns that all files have, each `(records,)`.
 
     Raises:
         ProjectionError: If a record is not there.
@@ -178,14 +146,7 @@ def columns(data: DataSet, ids: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
 
 
 def positions(data: DataSet, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Look up where records are.
-
-    Args:
-        data: The data.
-        ids: ecg_id of the wanted records, `(records,)`.
-
-    Returns:
-        Their positions in the data, `(records,)`.
+    """Look up where records are by their ecg_id, `(records,)`: their positions in the data, `(records,)`.
 
     Raises:
         ProjectionError: If a record is not there.

@@ -12,9 +12,11 @@ from torch import Tensor
 from torchmetrics.utilities.distributed import gather_all_tensors
 from typing_extensions import override
 
-from projection.data.batches import BatchLoader, Positions
+from projection.data.batches import BatchLoader
 from projection.data.ecg import ECGDataModule
+from projection.data.signals import Positions
 from projection.files import completed_or_removed
+from projection.runs.folder import PREDICTIONS
 from projection.runs.predictions import ID, PLACE
 
 Part = tuple[Tensor, Tensor, Tensor]
@@ -128,7 +130,7 @@ class PredictionWriter(Callback):
         if name != "predict":
             true = labels[order].to(torch.int8).numpy()
             table = table.join(pd.DataFrame(true, columns=[f"label_{column}" for column in columns]))
-        self.path = Path(trainer.default_root_dir) / "predictions" / f"{name}.{self.format}"
+        self.path = Path(trainer.default_root_dir) / PREDICTIONS / f"{name}.{self.format}"
         with completed_or_removed(self.path) as partial:
             if self.format == "csv":
                 table.to_csv(partial, index=False)

@@ -9,17 +9,13 @@ from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 from typing_extensions import override
 
 from projection.data.ecg import ECGDataModule
-from projection.files import completed_or_removed
-from projection.runs.folder import link_latest, provenance, write_json
+from projection.files import completed_or_removed, write_json
+from projection.runs.folder import CONFIG, PROVENANCE, link_latest
+from projection.runs.provenance import provenance
 
 
 class RunRecord(SaveConfigCallback):
-    """Save the configuration, versions and data fingerprint into the run folder, and the configuration to loggers.
-
-    Args:
-        parser: The command's parser.
-        config: The configuration as the user gave it, with all defaults.
-    """
+    """Save the configuration, versions and data fingerprint into the run folder, and the configuration to loggers."""
 
     def __init__(self, parser: LightningArgumentParser, config: Namespace) -> None:
         super().__init__(parser, config, overwrite=True, save_to_log_dir=False)
@@ -29,9 +25,9 @@ class RunRecord(SaveConfigCallback):
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         config = self.parser.dump(_without_place(self.config), skip_unset=False)
-        with completed_or_removed(folder / "config.yaml") as partial:
+        with completed_or_removed(folder / CONFIG) as partial:
             partial.write_text(config)
-        write_json(folder / "provenance.json", provenance(_data_facts(trainer)))
+        write_json(folder / PROVENANCE, provenance(_data_facts(trainer)))
         if stage == "fit":
             link_latest(folder)
         for logger in trainer.loggers:

@@ -51,17 +51,18 @@ def config_text(name: str) -> str:
     return text.replace("data:", PAUSING + "data:", 1) if name == "long" else text
 
 
-# resolves every configuration to the one data file that matters here
+# resolves every experiment to the one data file that matters here
 QUICK_PYTHON = """\
 #!/bin/bash
 path=data/corpus.h5
 for word in "$@"; do
     case $word in
-    */exp.yaml) path=data/ptbxl_100hz.h5 ;;
+    *nope) echo "projection resolve: there is no configs/${word##*+}.yaml; experiments: tiny" >&2 && exit 1 ;;
+    exp) path=data/ptbxl_100hz.h5 ;;
     --data.path=*) path=${word#*=} ;;
     esac
 done
-printf 'data:\\n  class_path: x\\n  init_args:\\n    path: %s\\n    labels: all\\n' "$path"
+printf '%s\\n' "$4" "$path"
 """
 
 

@@ -108,11 +108,20 @@ def test_each_task_of_an_array_has_its_experiment_seed_and_folder() -> None:
     array = {"EXP": ",".join(experiments), "SEEDS": ",".join(seeds), "SLURM_ARRAY_JOB_ID": "7", "SLURM_JOB_ID": "9"}
     array |= {"SLURM_JOB_NUM_NODES": "3", "SLURM_NTASKS_PER_NODE": "2"}
     for index, (experiment, seed) in enumerate(itertools.product(experiments, seeds)):
-        stacked = experiment.split("+")
         assert shown(**array, SLURM_ARRAY_TASK_ID=str(index)) == [
             *("srun", "--nodes=3", "--ntasks-per-node=2", "python", "-m", "projection", "fit"),
-            *(word for name in stacked for word in ("--config", f"configs/{name}.yaml")),
-            *("--seed_everything", seed, "--x", "a b", "--trainer.num_nodes", "3", "--trainer.devices", "2"),
+            *(
+                "--config",
+                experiment,
+                "--seed_everything",
+                seed,
+                "--x",
+                "a b",
+                "--trainer.num_nodes",
+                "3",
+                "--trainer.devices",
+                "2",
+            ),
             *("--trainer.default_root_dir", f"/runs/{experiment}/7_{index}", "--ckpt_path", "last"),
         ]
 

@@ -33,9 +33,9 @@ def complaints(done: subprocess.CompletedProcess[str]) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["EXP=nope"], "slurm: there is no configs/nope.yaml in the code to run; experiments: benchmark/all"),
+        (["EXP=nope"], "slurm: nope is not accepted: there is no configs/nope.yaml; experiments: tiny"),
         (["EXP=tiny,nope"], "there is no configs/nope.yaml"),
-        (["EXP=../configs/tiny"], "EXP is an experiment"),
+        (["EXP=../configs/tiny"], "EXP is the name of an experiment"),
         (["EXP=tiny", "SEEDS=1;2"], "SEEDS are whole numbers separated by commas; found: 1;2"),
         (["EXP=tiny", "GPUS=two"], "GPUS is a whole number; found: two"),
         (["EXP=tiny", "STAGE=yes"], "STAGE is 0 or 1; found: yes"),
@@ -89,7 +89,7 @@ def test_what_slurm_would_not_run_is_refused_in_one_line(
     "arguments", ["--model.wdiths 3", "; touch pwned", "`touch pwned` && $(touch pwned) | touch pwned"]
 )
 def test_what_a_training_would_not_take_is_refused_in_one_line(visitor: User, temporary: Path, arguments: str) -> None:
-    _assert_refused(visitor, ["EXP=tiny", f"ARGS={arguments}"], "configs/tiny.yaml is not accepted: ")
+    _assert_refused(visitor, ["EXP=tiny", f"ARGS={arguments}"], "slurm: tiny is not accepted: ")
 
 
 def _assert_refused(user: User, words: list[str], told: str) -> None:
@@ -107,7 +107,10 @@ def _assert_refused(user: User, words: list[str], told: str) -> None:
 def test_a_name_that_is_no_experiment_is_refused_before_anything_is_run(visitor: User, name: str) -> None:
     said = complaints(visitor.make("slurm", f"EXP={name}"))
     assert len(said) == 1
-    assert "EXP is the name of an experiment, as in EXP=demo; found: " in said[0]
+    assert (
+        "slurm: EXP is the name of an experiment, or several separated by commas, as in EXP=demo,exp; found: "
+        in said[0]
+    )
     assert not list(visitor.home.rglob("pwned"))
 
 
@@ -162,7 +165,7 @@ def test_a_dry_run_shows_the_script_and_the_command_without_a_cluster(quick_user
     ]
     assert script[0] == "#!/usr/bin/env bash"
     assert {"#SBATCH --signal=B:USR1@120", "#SBATCH --requeue", "#SBATCH --open-mode=append"} < set(script)
-    command_line = "srun --nodes=3 --ntasks-per-node=2 python -m projection fit --config configs/tiny.yaml"
+    command_line = "srun --nodes=3 --ntasks-per-node=2 python -m projection fit --config tiny"
     command_line += " --seed_everything 7 --data.batch_size 8 --trainer.logger false"
     command_line += f" --trainer.num_nodes 3 --trainer.devices 2 --trainer.default_root_dir {runs(quick_user)}/tiny/JOB"
     assert command.strip() == f"{command_line} --ckpt_path last"

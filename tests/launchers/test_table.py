@@ -45,7 +45,7 @@ def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(few_records: Path, venv: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What a user exports."""
     outer = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
-    asked = {"TASKS": "superdiagnostic", "NETS": "fcn_wang", "SEEDS": "0 1"}
+    asked = {"LABELS": "superdiagnostic", "NETS": "fcn_wang", "SEEDS": "0 1"}
     asked["ARGS"] = f"--data.path {few_records} --trainer.max_epochs 3 {QUICK} {PAUSING}"
     runs = tmp_path_factory.mktemp("runs")
     return {**outer, **asked, "VENV": str(venv), "RUNS_PATH": str(runs), "OMP_NUM_THREADS": "1"}
@@ -109,7 +109,7 @@ def test_a_table_that_was_killed_goes_on_where_it_was(finished: Path) -> None:
 def make_here(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], **variables: str) -> None:
     """What make runs, in this process: PyTorch takes long to import."""
     given = {**environment, **variables}
-    for name in ("TASKS", "NETS", "SEEDS", "RUNS_PATH", "VENV", "LAUNCHER", "TABLE", "DRY_RUN"):
+    for name in ("LABELS", "TASKS", "NETS", "SEEDS", "RUNS_PATH", "VENV", "LAUNCHER", "TABLE", "DRY_RUN"):
         monkeypatch.setenv(name, given.get(name, ""))
     main(given["ARGS"].split())
 
@@ -117,18 +117,19 @@ def make_here(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], **va
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ("TASKS=all,supr", "TASKS are among all diagnostic form rhythm subdiagnostic superdiagnostic; found: supr"),
+        ("LABELS=all,supr", "LABELS are among all diagnostic form rhythm subdiagnostic superdiagnostic; found: supr"),
+        ("TASKS=all", "TASKS is called LABELS now"),
         ("NETS=s4 ../nets/s4", r"NETS are among convnext1d fcn_wang .*; found: \.\./nets/s4"),
         ("SEEDS=0 1 -1", "SEEDS are whole numbers from 0 to 4294967295; found: -1"),
         ("SEEDS=4294967296", "SEEDS are whole numbers"),
         ("LAUNCHER=sge", "LAUNCHER is local or slurm; found: sge"),
         ("TABLE=../other", "TABLE is a name of letters, digits, - and _, .*; found: "),
         ("ARGS=--seed_everything 3", "ARGS set what a table sets itself: --seed_everything, by SEEDS"),
-        ("ARGS=--data.labels form", "--data.labels, by TASKS"),
+        ("ARGS=--data.labels form", "--data.labels, by LABELS"),
         ("ARGS=--trainer.default_root_dir x", "by RUNS_PATH and TABLE"),
         ("ARGS=--ckpt_path x.ckpt", "--ckpt_path, so that interrupted cells go on"),
-        ("ARGS=--data.path /nowhere.h5", "there is no data file /nowhere.h5, which ARGS name"),
-        ("ARGS=--data.path=data/nowhere.h5", "there is no data file data/nowhere.h5, which ARGS name"),
+        ("ARGS=--data.path /nowhere.h5", "There is no data file /nowhere.h5"),
+        ("ARGS=--data.path=data/nowhere.h5", "There is no data file data/nowhere.h5"),
     ],
 )
 def test_what_cannot_be_made_is_told_in_one_line_before_anything_is_trained(
@@ -193,7 +194,7 @@ def test_on_a_cluster_the_missing_cells_are_one_array(user: User, cluster: Clust
         (table / name / "config.yaml").write_text("trainer: {max_epochs: 1}\n")
 
     def make() -> str:
-        asked = {"TASKS": "superdiagnostic", "NETS": "fcn_wang xresnet1d18", "SEEDS": "0 1", "GPUS": "0"}
+        asked = {"LABELS": "superdiagnostic", "NETS": "fcn_wang xresnet1d18", "SEEDS": "0 1", "GPUS": "0"}
         arguments = f"ARGS=--data.path data/corpus.h5 --trainer.max_epochs 1 {QUICK}"
         done = user.make("table", "LAUNCHER=slurm", arguments, VENV=str(venv), SBATCH_OPTIONS="--hold", **asked)
         assert done.returncode == 0, done.stderr
@@ -218,11 +219,11 @@ def test_on_a_cluster_the_missing_cells_are_one_array(user: User, cluster: Clust
 def test_stacked_configs_are_one_experiment(quick_user: User) -> None:
     user = quick_user
     stacked = ["EXP=benchmark/form+nets/s4", "ARGS=--data.path data/corpus.h5", "DRY_RUN=1"]
-    both = "--config configs/benchmark/form.yaml --config configs/nets/s4.yaml --data.path data/corpus.h5"
+    both = "--config benchmark/form+nets/s4 --data.path data/corpus.h5"
     local = user.make("fit", *stacked)
     assert both in local.stdout, local.stderr
     there = user.make("slurm", *stacked)
     assert f"projection fit {both} " in there.stdout, there.stderr
     assert f"{runs(user)}/benchmark/form+nets/s4/JOB" in there.stdout
     missing = user.make("slurm", "EXP=benchmark/form+nets/nope")
-    assert "slurm: there is no configs/nets/nope.yaml in the code to run" in missing.stderr
+    assert "slurm: benchmark/form+nets/nope is not accepted: there is no configs/nets/nope.yaml" in missing.stderr

@@ -1,26 +1,20 @@
-import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from projection.errors import ProjectionError
-from projection.runs import folder
 from projection.runs.folder import (
-    GIT_COMMIT,
     RUN_ID,
     check_checkpoint,
     evaluated_checkpoint,
-    evaluated_run,
     is_finished,
     link_latest,
-    provenance,
     run_id,
+    run_of,
     shared_run_id,
     title,
     unused,
-    write_json,
 )
 
 # each rules those after it
@@ -75,9 +69,9 @@ def test_best_and_last_are_those_of_the_first_config_s_run(tmp_path: Path) -> No
 
 
 def test_checkpoints_know_their_run(tmp_path: Path) -> None:
-    assert evaluated_run(str(tmp_path / "checkpoints" / "best.ckpt")) == tmp_path.resolve()
-    assert evaluated_run(str(tmp_path / "best.ckpt")) is None
-    assert evaluated_run(None) is None
+    assert run_of(str(tmp_path / "checkpoints" / "best.ckpt")) == tmp_path.resolve()
+    assert run_of(str(tmp_path / "best.ckpt")) is None
+    assert run_of(None) is None
 
 
 def test_a_checkpoint_must_be_there_unless_lightning_looks_for_it() -> None:
@@ -131,52 +125,3 @@ def test_a_file_that_is_no_link_is_left_alone(tmp_path: Path) -> None:
     (runs / "latest").write_text("mine")
     link_latest(runs / "1")
     assert (runs / "latest").read_text() == "mine"
-
-
-def test_an_interrupted_write_leaves_the_json_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = tmp_path / "deep" / "a.json"
-    write_json(place, {"b": 1})
-
-    def interrupted(path: Path, text: str) -> int:
-        with path.open("w") as file:
-            file.write(text[:3])
-        raise OSError("No space left on device")
-
-    # half of it reaches the disk
-    monkeypatch.setattr(Path, "write_text", interrupted)
-    with pytest.raises(ProjectionError, match="No space"):
-        write_json(place, {"b": 2})
-    assert json.loads(place.read_text()) == {"b": 1}
-    monkeypatch.undo()
-    write_json(place, {"b": 3})
-    assert json.loads(place.read_text()) == {"b": 3}
-    assert [path.name for path in place.parent.iterdir()] == ["a.json"]
-
-
-def test_the_code_is_told_by_git_or_by_who_copied_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # as if the file that asks were in a repository of its own
-    module = tmp_path / "projection" / "runs" / "folder.py"
-    module.parent.mkdir(parents=True)
-    module.touch()
-    monkeypatch.setattr(folder, "__file__", str(module))
-    monkeypatch.delenv(GIT_COMMIT, raising=False)
-
-    def told() -> str | None:
-        found: str | None = provenance({})["git"]
-        return found
-
-    def git(*words: str) -> str:
-        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
-
-    assert told() is None
-    git("init", "--quiet")
-    git("add", ".")
-    git("commit", "--quiet", "--message", "a")
-    git("tag", "--annotate", "v9", "--message", "b")
-    commit = git("rev-parse", "HEAD")
-    assert told() == commit
-    module.write_text("# changed\n")
-    assert told() == f"{commit}-dirty"
-    monkeypatch.setenv(GIT_COMMIT, "abc")
-    assert told() == "abc"

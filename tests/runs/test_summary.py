@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from projection.runs.results import report
+from projection.runs.summary import report
 from tests.launchers.conftest import executable
 
 VALUES = {"test/loss": 0.25, "val/auroc": 0.98765, "test/auroc": math.nan, "own": math.inf, "other/thing": 2.0}

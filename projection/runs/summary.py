@@ -7,23 +7,19 @@ from math import isfinite
 from pathlib import Path
 from shutil import which
 
-from projection.runs.folder import write_json
+from projection.files import write_json
+from projection.runs.folder import RESULTS, TENSORBOARD
 
 _STAGES = {"val": "validation", "test": "test", "": "value"}
 
 
 def report(folder: Path, results: Mapping[str, float]) -> None:
-    """Save results as `results.json` and print them with where to look next.
-
-    Args:
-        folder: The run folder.
-        results: Values under the names that were logged, such as `test/auroc`.
-    """
+    """Save results, under the names that were logged, in the run folder, and print them with where to look next."""
     from rich.console import Console
     from rich.table import Table
 
     finite = {name: value if isfinite(value) else None for name, value in sorted(results.items())}
-    write_json(folder / "results.json", finite)
+    write_json(folder / RESULTS, finite)
     cells = [_cell(name) for name in results]
     stages = [stage for stage in _STAGES if any(cell[0] == stage for cell in cells)]
     values = dict(zip(cells, results.values(), strict=True))
@@ -35,7 +31,7 @@ def report(folder: Path, results: Mapping[str, float]) -> None:
     if results:
         console.print(table)
     console.print(f"Run folder:  {folder}", soft_wrap=True, highlight=False)
-    if (folder / "tensorboard").is_dir():
+    if (folder / TENSORBOARD).is_dir():
         console.print(f"TensorBoard: {_tensorboard()} --logdir {folder}", soft_wrap=True, highlight=False)
 
 
