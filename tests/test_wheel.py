@@ -47,7 +47,7 @@ def test_a_wheel_makes_data_trains_and_reports_in_an_empty_folder(installed: Pat
     (provenance,) = tmp_path.glob("runs/demo/2*/provenance.json")
     told = yaml.safe_load(provenance.read_text())
     assert told["git"] is None
-    assert told["data"]["source"] == "synthetic"
+    assert told["data"]["source"] == ["synthetic"]
     # what ran is the wheel, not the clone
     assert (installed / "projection" / "configs" / "demo.yaml").is_file()
 

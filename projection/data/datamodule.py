@@ -105,11 +105,11 @@ class PTBXLDataModule(ECGDataModule):
             yield x
 
     @override
-    def facts(self) -> dict[str, str]:
+    def facts(self) -> dict[str, str | list[str]]:
         files = [{"path": store.path.resolve(), **store.attributes} for store in self.data_set.stores]
         return {
             "label_set": self.label_set,
-            **{name: ", ".join(str(file[name]) for file in files) for name in files[0]},
+            **{name: [str(file[name]) for file in files] for name in files[0]},
         }
 
     @override

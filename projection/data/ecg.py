@@ -34,6 +34,9 @@ class ECGDataModule(LightningDataModule):
         for batch in self.train_dataloader():
             yield batch[0]
 
-    def facts(self) -> dict[str, str]:
-        """Tell which data these are, for the run's record: files, fingerprints, label set; known after `setup`."""
+    def facts(self) -> dict[str, str | list[str]]:
+        """Tell which data these are, for the run's record: label set, and of each file path, fingerprints and origin.
+
+        Known after `setup`.
+        """
         return {}

@@ -41,6 +41,11 @@ class Run:
         data = self.config.get("data") or {}
         return data.get("init_args") or {}
 
+    def data_facts(self, name: str) -> list[str]:
+        """Give what provenance says of each data file under a name, such as path or signals_sha256."""
+        found = (self.provenance.get("data") or {}).get(name) or []
+        return [found] if isinstance(found, str) else [str(each) for each in found]
+
     def label_set(self) -> tuple[str, ...]:
         """Name the classes of the run's label set; none where the data module is not this project's."""
         data = self.config.get("data") or {}
@@ -105,16 +110,15 @@ def open_data(run: Run) -> DataSet:
         ProjectionError: If the files are not there, are others than the run's, or its data module was another one.
     """
     given = run.data_arguments().get("path")
-    facts = run.provenance.get("data") or {}
-    if given is None or "signals_sha256" not in facts or not {"labels", "train_folds"} <= run.data_arguments().keys():
+    fingerprints = run.data_facts("signals_sha256")
+    if given is None or not fingerprints or not {"labels", "train_folds"} <= run.data_arguments().keys():
         raise ProjectionError(f"{run.folder} does not name data in this project's format.")
     named = [Path(path) for path in (given if isinstance(given, list) else [given])]
-    recorded = [Path(path) for path in str(facts["path"]).split(", ")]
+    recorded = [Path(path) for path in run.data_facts("path")]
     # the configuration's paths are relative to where the run was started
     paths = named if all(path.is_file() for path in named) else recorded
     data = open_data_set(paths)
-    found = ", ".join(str(store.attributes["signals_sha256"]) for store in data.stores)
-    if found != facts["signals_sha256"]:
+    if [str(store.attributes["signals_sha256"]) for store in data.stores] != fingerprints:
         raise ProjectionError(
             f"{data.name} is not the file that {run.folder} learned from: its SHA-256 is another one."
         )

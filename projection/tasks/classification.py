@@ -101,7 +101,7 @@ class ClassificationTask(LightningModule):
         self.init_from = init_from
         self.sampling_rate: int | None = None
         self.learned: Contract | None = None
-        self.data_facts: dict[str, str] = {}
+        self.data_facts: dict[str, str | list[str]] = {}
         self.register_buffer("mean", torch.tensor(0.0))
         self.register_buffer("std", torch.tensor(1.0))
         metrics = MetricCollection({"auroc": MacroAUROC(), "average_precision": MacroAveragePrecision()})

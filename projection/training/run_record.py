@@ -43,6 +43,6 @@ def _without_place(config: Namespace) -> Namespace:
     return config
 
 
-def _data_facts(trainer: Trainer) -> dict[str, str]:
+def _data_facts(trainer: Trainer) -> dict[str, str | list[str]]:
     data = trainer.datamodule  # type: ignore[attr-defined]
     return data.facts() if isinstance(data, ECGDataModule) else {}

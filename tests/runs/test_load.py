@@ -47,7 +47,7 @@ def test_a_checkpoint_states_all_that_its_use_needs(fitted: Path, corpus_file: P
     assert (stated["sampling_rate"], stated["unit"]) == (100, "mV")
     assert (stated["window"], stated["stride"], stated["aggregation"], stated["preprocess"]) == (5.0, None, "max", [])
     attributes = open_store(corpus_file).attributes
-    assert stated["data"]["signals_sha256"] == attributes["signals_sha256"]
+    assert stated["data"]["signals_sha256"] == [attributes["signals_sha256"]]
     assert "path" not in stated["data"]
     validation = read_predictions(fitted, "val")
     thresholds = fit_thresholds(validation.scores, validation.labels)

@@ -87,8 +87,8 @@ def test_data_are_found_where_they_are_or_where_they_were(
 
 def test_several_files_are_the_run_s_in_their_order(run: Path, two_files: list[Path]) -> None:
     facts = json.loads((run / "provenance.json").read_text())
-    facts["data"]["path"] = ", ".join(map(str, two_files))
-    facts["data"]["signals_sha256"] += ", another"
+    facts["data"]["path"] = list(map(str, two_files))
+    facts["data"]["signals_sha256"] = [facts["data"]["signals_sha256"], "another"]
     (run / "provenance.json").write_text(json.dumps(facts))
     for paths in (list(map(str, two_files)), "gone.h5"):
         configure(run, path=paths)
@@ -105,7 +105,7 @@ def other_data(run: Path) -> None:
 
 
 def gone(run: Path) -> None:
-    (run / "provenance.json").write_text(json.dumps({"data": {"path": "gone.h5", "signals_sha256": ""}}))
+    (run / "provenance.json").write_text(json.dumps({"data": {"path": ["gone.h5"], "signals_sha256": ["0"]}}))
     configure(run, path="gone.h5")
 
 

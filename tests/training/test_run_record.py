@@ -33,8 +33,8 @@ def test_provenance_tells_command_versions_code_and_data(
     for name in ("torch", "lightning", "jsonargparse", "torchmetrics", "numpy", "h5py", "wfdb"):
         assert told["versions"][name] == importlib.metadata.version(name)
     attributes = open_store(corpus_file).attributes
-    facts = {name: str(attributes[name]) for name in ("signals_sha256", "tables_sha256", "source", "schema_version")}
-    assert told["data"].items() >= {"path": str(corpus_file.resolve()), **facts}.items()
+    facts = {name: [str(attributes[name])] for name in ("signals_sha256", "tables_sha256", "source", "schema_version")}
+    assert told["data"].items() >= {"path": [str(corpus_file.resolve())], **facts}.items()
 
 
 def test_provenance_names_each_of_several_files(run: Run, corpus_file: Path, tmp_path: Path) -> None:
@@ -45,9 +45,11 @@ def test_provenance_names_each_of_several_files(run: Run, corpus_file: Path, tmp
         file["records/patient_id"][...] += 1_000_000
         file.attrs["signals_sha256"] = "another"
     files = ["--data.path", f"[{corpus_file}, {other}]"]
-    data = written(run("fit", *scripted(corpus_file, *files, "--trainer.max_epochs", "1")))["data"]
-    assert data["path"] == f"{corpus_file.resolve()}, {other.resolve()}"
-    assert data["signals_sha256"] == f"{open_store(corpus_file).attributes['signals_sha256']}, another"
+    folder = run("fit", *scripted(corpus_file, *files, "--trainer.max_epochs", "1"))
+    data, config = written(folder)["data"], written(folder, "config.yaml")
+    assert config["data"]["init_args"]["path"] == [str(corpus_file), str(other)]
+    assert data["path"] == [str(corpus_file.resolve()), str(other.resolve())]
+    assert data["signals_sha256"] == [open_store(corpus_file).attributes["signals_sha256"], "another"]
 
 
 def test_a_record_keeps_what_repeats_a_run_but_not_its_place(run: Run, corpus_file: Path) -> None:
