@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import ROOT
+from tests.launchers.conftest import executable
 
 TOOLS = Path(sys.prefix) / "bin"
 SCRIPTS = sorted([*ROOT.glob("launchers/**/*.sh"), *ROOT.glob("containers/*.sh"), *ROOT.glob("tests/engines/*.sh")])
@@ -94,6 +95,21 @@ def test_make_executes_nothing_that_a_user_gives(tmp_path: Path, name: str) -> N
         # nothing of the virtual environment is there: the recipe fails after all expansion
         subprocess.run([*command, "PYTHON=false"], cwd=ROOT, capture_output=True)
         assert not witness.exists(), value
+
+
+def test_tensorboard_shows_every_run_once(tmp_path: Path) -> None:
+    for run in ("demo/1", "demo/2", "benchmark/all+nets/s4/3"):
+        (tmp_path / "runs" / run / "tensorboard").mkdir(parents=True)
+    (tmp_path / "runs" / "demo" / "latest").symlink_to("2")
+    executable(tmp_path / "venv" / "bin" / "tensorboard", SHOW)
+    for name in ("pyproject.toml", "constraints.txt", "venv/.installed"):
+        (tmp_path / name).touch()
+    command = ["make", "--no-print-directory", "-f", ROOT / "Makefile", "tensorboard", "VENV=venv"]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    option, runs = done.stdout.split("\0")[:2]
+    assert option == "--logdir_spec"
+    names = ("benchmark/all+nets/s4/3", "demo/1", "demo/2")
+    assert sorted(runs.split(",")) == [f"{name}:runs/{name}/tensorboard" for name in names]
 
 
 def test_secrets_go_in_by_the_environment_and_strangers_stay_out(stand_ins: dict[str, str]) -> None:
