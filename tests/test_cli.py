@@ -167,3 +167,14 @@ def test_data_commands_answer_without_importing_torch(command: str) -> None:
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.splitlines()[-1] == "[]"
     assert "usage" in shown
+
+
+@pytest.mark.slow  # importing wandb and asking for a key take seconds
+def test_weights_and_biases_without_a_key_is_told_in_one_line(
+    run: Run, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("HOME", str(tmp_path))  # where a key would be
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with pytest.raises(SystemExit, match=r"projection fit: Weights & Biases: .*Or set WANDB_MODE=offline\.$"):
+        run("fit", *tiny, "--config", str(ROOT / "configs" / "presets" / "wandb.yaml"))

@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from projection.__main__ import main
+from projection.errors import ProjectionError
 from tests.conftest import Run
 from tests.run_files import results, weights
 from tests.scripted import scripted
@@ -125,3 +126,15 @@ def test_any_module_may_be_the_net(run: Run, tiny: list[str]) -> None:
     folder = run("fit", *without_widths, *SHORT, "--model.init_args.net", json.dumps(net))
     shapes = {name: tuple(value.shape) for name, value in weights(folder / "checkpoints" / "best.ckpt").items()}
     assert shapes.items() >= {"net.linear.weight": (71, 12), "net.linear.bias": (71,)}.items()
+
+
+def test_a_checkpoint_that_cannot_take_its_operating_point_costs_no_result(
+    run: Run, tiny: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise ProjectionError("best.ckpt could not be written: No space left on device.")
+
+    monkeypatch.setattr("projection.cli.keep_operating_point", full)
+    with pytest.warns(UserWarning, match=r"best\.ckpt has no thresholds and no temperature: .*No space left"):
+        folder = run("fit", *tiny, "--trainer.max_epochs", "1")
+    assert {"val/auroc", "test/auroc"} <= results(folder).keys()

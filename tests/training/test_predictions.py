@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -197,3 +198,10 @@ def test_two_processes_give_the_table_and_the_scores_of_one(fitted: Path, tmp_pa
         for name, value in results(folder).items():
             assert value == pytest.approx(results(fitted)[name], abs=1e-6)
     pd.testing.assert_frame_equal(one, two, atol=1e-6)
+
+
+def test_of_records_that_several_processes_share_by_a_foreign_loader_nothing_is_written() -> None:
+    # its sampler deals some of them out twice
+    trainer = SimpleNamespace(world_size=2, test_dataloaders=DataLoader([1]), fast_dev_run=False)
+    with pytest.warns(UserWarning, match="several processes share the records of a foreign loader"):
+        PredictionWriter().on_test_epoch_start(trainer, MeanModel())  # type: ignore[arg-type]
