@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -15,7 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import Progress
 
-from launchers.sagemaker.settings import Settings, SubmissionError
+from launchers.sagemaker.settings import Settings
+from projection.errors import ProjectionError
 
 _PART = 16 * 1024 * 1024
 _FORBIDDEN = ("AccessDenied", "AccessDeniedException", "403", "UnauthorizedOperation")
@@ -23,60 +23,34 @@ _FORBIDDEN = ("AccessDenied", "AccessDeniedException", "403", "UnauthorizedOpera
 
 @contextmanager
 def readable_errors() -> Iterator[None]:
-    """Turn what AWS says into one line.
-
-    Raises:
-        SubmissionError: If AWS refuses, or cannot be reached.
-    """
+    """Turn what AWS says, where it refuses or cannot be reached, into one line."""
     try:
         yield
     except ClientError as error:
         said = error.response.get("Error", {})
-        raise SubmissionError(f"AWS refuses {error.operation_name}: {said.get('Message', error)}") from error
+        raise ProjectionError(f"AWS refuses {error.operation_name}: {said.get('Message', error)}") from error
     except (Boto3Error, BotoCoreError) as error:
         hint = "; see `aws configure`" if "redentials" in str(error) else ""
-        raise SubmissionError(f"{str(error).rstrip('.')}{hint}") from error
+        raise ProjectionError(f"{str(error).rstrip('.')}{hint}") from error
 
 
 def client(service: str, region: str) -> Any:
-    """Make a client that gives up soon where there is no network.
-
-    Args:
-        service: The service's name, such as s3.
-        region: AWS region.
-
-    Returns:
-        The client.
-    """
+    """Make a client that gives up soon where there is no network."""
     config = Config(connect_timeout=10, retries={"max_attempts": 4, "mode": "standard"})
     return boto3.client(service, region_name=region, config=config)
 
 
 def check_account(settings: Settings) -> list[str]:
-    """Make sure that role, bucket and image exist.
-
-    Args:
-        settings: The job's settings.
-
-    Returns:
-        What could not be looked up for want of permission.
-
-    Raises:
-        SubmissionError: If one does not exist.
-    """
-    repository, tag = settings.image.partition("/")[2], {"imageTag": "latest"}
-    if "@" in repository:
-        repository, _, digest = repository.partition("@")
-        tag = {"imageDigest": digest}
-    elif ":" in repository:
-        repository, _, name = repository.partition(":")
-        tag = {"imageTag": name}
+    """Make sure that role, bucket and image exist; give what could not be looked up for want of permission."""
+    name, _, digest = settings.image.partition("/")[2].partition("@")
+    repository, _, tag = name.partition(":")
+    version = {"imageDigest": digest} if digest else {"imageTag": tag or "latest"}
     role, account = settings.role.rpartition("/")[2], settings.image.partition(".")[0]
     wanted: dict[str, Callable[[], Any]] = {
         f"role {settings.role}": lambda: client("iam", settings.region).get_role(RoleName=role),
         f"bucket {settings.bucket}": lambda: _check_bucket(settings),
         f"image {settings.image}": lambda: client("ecr", settings.region).describe_images(
-            registryId=account, repositoryName=repository, imageIds=[tag]
+            registryId=account, repositoryName=repository, imageIds=[version]
         ),
     }
     return [what for what, look in wanted.items() if not _exists(what, look)]
@@ -86,7 +60,7 @@ def _check_bucket(settings: Settings) -> None:
     # boto3 would follow to another region by itself, and SageMaker would not
     found = client("s3", settings.region).head_bucket(Bucket=settings.bucket).get("BucketRegion", settings.region)
     if found != settings.region:
-        raise SubmissionError(f"the bucket {settings.bucket} is in {found}, and the job would run in {settings.region}")
+        raise ProjectionError(f"the bucket {settings.bucket} is in {found}, and the job would run in {settings.region}")
 
 
 def _exists(what: str, look: Callable[[], Any]) -> bool:
@@ -99,35 +73,23 @@ def _exists(what: str, look: Callable[[], Any]) -> bool:
             return False
         if code in ("404", "NoSuchEntity", "NoSuchBucket", "RepositoryNotFoundException", "ImageNotFoundException"):
             hint = "; `make sagemaker-image` makes it" if what.startswith("image") else ""
-            raise SubmissionError(f"there is no {what}{hint}") from error
+            raise ProjectionError(f"there is no {what}{hint}") from error
         raise
     return True
 
 
 def sha256(path: Path) -> str:
-    """Compute the SHA-256 of a file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The digest in hexadecimal.
-    """
+    """Compute the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def upload(path: Path, uri: str, settings: Settings, *, replace: bool = False) -> bool:
-    """Upload a file, unless it is there already.
+    """Upload a file, unless it is there already; tell whether it had to be.
 
     Args:
-        path: The file.
         uri: Where to, in S3; a name that holds the content's hash makes the same content the same object.
-        settings: The job's settings, with the key for encryption.
         replace: Upload in any case: the name says nothing of the content.
-
-    Returns:
-        Whether it had to be uploaded.
     """
     bucket, key = split(uri)
     storage, size = client("s3", settings.region), path.stat().st_size
@@ -138,58 +100,33 @@ def upload(path: Path, uri: str, settings: Settings, *, replace: bool = False) -
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"Uploading {path.name}", total=size)
-        storage.upload_file(
-            str(path), bucket, key, ExtraArgs=extra, Config=parts, Callback=lambda sent: bar.advance(task, sent)
-        )
+        more = {"ExtraArgs": extra, "Config": parts, "Callback": lambda sent: bar.advance(task, sent)}
+        storage.upload_file(str(path), bucket, key, **more)
     return True
 
 
 def size_in_s3(storage: Any, bucket: str, key: str) -> int | None:
-    """Give the size of an object.
-
-    Args:
-        storage: A client of S3.
-        bucket: The bucket.
-        key: The object's name.
-
-    Returns:
-        Bytes, or None if there is no such object.
-    """
+    """Ask a client of S3 for the size of an object in bytes; None if there is no such object."""
     try:
         return int(storage.head_object(Bucket=bucket, Key=key)["ContentLength"])
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code in _FORBIDDEN:
-            raise SubmissionError(
-                f"s3://{bucket}/{key} is denied; s3:GetObject and s3:ListBucket are needed"
-            ) from error
+            told = f"s3://{bucket}/{key} is denied; s3:GetObject and s3:ListBucket are needed"
+            raise ProjectionError(told) from error
         if code not in ("404", "NoSuchKey", "NotFound"):
             raise
         return None
 
 
-def is_empty(uri: str, region: str) -> bool:
-    """Tell whether there is nothing below an address.
-
-    Args:
-        uri: The address in S3.
-        region: AWS region.
-
-    Returns:
-        Whether no object's name begins so.
-    """
+def keys(storage: Any, uri: str) -> Iterator[str]:
+    """Ask a client of S3 for the objects whose names begin with an address, a thousand at a time."""
     bucket, prefix = split(uri)
-    return not client("s3", region).list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1).get("Contents")
+    for page in storage.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        yield from (item["Key"] for item in page.get("Contents", []))
 
 
 def split(uri: str) -> tuple[str, str]:
-    """Split an address in S3.
-
-    Args:
-        uri: s3://BUCKET/KEY.
-
-    Returns:
-        Bucket and key.
-    """
-    parts = urlparse(uri)
-    return parts.netloc, parts.path.lstrip("/")
+    """Split s3://BUCKET/KEY into bucket and key."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key.lstrip("/")

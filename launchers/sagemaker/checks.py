@@ -1,6 +1,6 @@
 """What is wrong with a request, found before it costs money."""
 
-import re as plain_re
+import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
@@ -10,52 +10,32 @@ import botocore.session
 import regex
 from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
 
-from launchers.sagemaker.contract import CONFIG_CHANNEL
-from launchers.sagemaker.hyperparameters import HyperparameterError, arguments
+from launchers.sagemaker.container import CONFIG_CHANNEL
+from launchers.sagemaker.hyperparameters import arguments
 from launchers.sagemaker.request import CHECKPOINTS, Request, has_local_storage
+from projection.errors import ProjectionError
 
 _KINDS: dict[str, tuple[type, ...]] = {
-    "string": (str,),
-    "boolean": (bool,),
-    "integer": (int,),
-    "long": (int,),
-    "float": (int, float),
-    "double": (int, float),
-    "structure": (dict,),
-    "map": (dict,),
-    "list": (list,),
+    **{"string": (str,), "structure": (dict,), "map": (dict,), "list": (list,)},
+    **{"boolean": (bool,), "integer": (int,), "long": (int,), "float": (int, float), "double": (int, float)},
 }
-_IMAGE = plain_re.compile(r"\d{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+([:@].+)?")
-_BUCKET = plain_re.compile(r"s3://(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?")
-_SECRET = plain_re.compile(
-    r"(?i)(.*[._])?(secret|(?<!cls_)token|password|passwd|credentials?|api_?key|access_?key)(_id)?"
-)
+_IMAGE = re.compile(r"\d{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(\.cn)?/[a-z0-9._/-]+([:@].+)?")
+_BUCKET = re.compile(r"s3://(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?")
+_SECRET = re.compile(r"(?i)(.*[._])?(secret|(?<!cls_)token|password|passwd|credentials?|api_?key|access_?key)(_id)?")
 # the platform's own limits, which the service model does not state
 _LONGEST_RUN = 28 * 24 * 3600
 _LARGEST_VOLUME = 16384
 
 
 def violations(request: Request, region: str) -> list[str]:
-    """Find everything that SageMaker, or the container, would not accept.
-
-    Args:
-        request: The arguments of CreateTrainingJob.
-        region: Where the job is to run.
-
-    Returns:
-        A line each: the field, what is wrong, and what was found.
-    """
+    """List what SageMaker or the container would not accept, a line each: the field, what is wrong, what was found."""
     found = list(_shape_violations(_request_shape(), request, ""))
     # rules take fields of the right kind for granted
     return found or list(_rule_violations(request, region))
 
 
 def request_fields() -> frozenset[str]:
-    """List the fields that a request may have.
-
-    Returns:
-        Their names.
-    """
+    """List the fields that a request may have."""
     return frozenset(_request_shape().members)
 
 
@@ -67,7 +47,7 @@ def _request_shape() -> StructureShape:
 
 def _shape_violations(shape: Shape, value: Any, field: str) -> Iterator[str]:
     kinds = _KINDS.get(shape.type_name)
-    if kinds and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
+    if kinds and type(value) not in kinds:
         yield f"{field}: must be a {shape.type_name}; found {value!r}"
         return
     yield from _range_violations(shape, value, field)
@@ -135,8 +115,8 @@ def _metric_rules(definitions: list[dict[str, str]]) -> Iterator[str]:
     for position, definition in enumerate(definitions):
         field = f"AlgorithmSpecification.MetricDefinitions[{position}].Regex"
         try:
-            groups = plain_re.compile(definition["Regex"]).groups
-        except plain_re.error as error:
+            groups = re.compile(definition["Regex"]).groups
+        except re.error as error:
             yield f"{field}: is no regular expression ({error}): {definition['Regex']!r}"
         else:
             if groups != 1:
@@ -196,7 +176,7 @@ def _resource_rules(resources: dict[str, Any], spot: bool) -> Iterator[str]:
 def _name_rules(request: Request) -> Iterator[str]:
     try:
         arguments(request.get("HyperParameters", {}))
-    except HyperparameterError as error:
+    except ProjectionError as error:
         yield f"HyperParameters: {error}"
     for group in ("HyperParameters", "Environment"):
         for name in request.get(group, {}):

@@ -11,34 +11,29 @@ from botocore.exceptions import ClientError
 
 from launchers.sagemaker import aws
 from launchers.sagemaker.experiment import PROJECT
-from launchers.sagemaker.settings import SubmissionError, region
+from launchers.sagemaker.settings import region
+from projection.errors import ProjectionError
 
 _PRIVATE = re.compile(r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")
-_DOCKERFILE = "containers/sagemaker.Dockerfile"
 
 
 def build_and_push(words: Sequence[str]) -> None:
-    """Build the image on BASE, push it as REPOSITORY:TAG to the registry of ACCOUNT in REGION.
-
-    Args:
-        words: More for containers/build.sh.
-
-    Raises:
-        SubmissionError: If there is no builder, or it fails.
-    """
+    """Build the image on BASE, with more `words` for build.sh, and push it as REPOSITORY:TAG to the ECR of ACCOUNT."""
     place, repository, tag = region(), os.environ.get("REPOSITORY") or "projection", os.environ.get("TAG") or "latest"
     engine = _engine()
     account = os.environ.get("ACCOUNT") or aws.client("sts", place).get_caller_identity()["Account"]
-    suffix = ".cn" if place.startswith("cn-") else ""
-    registry = f"{account}.dkr.ecr.{place}.amazonaws.com{suffix}"
+    registry = f"{account}.dkr.ecr.{place}.amazonaws.com{'.cn' if place.startswith('cn-') else ''}"
     _make_repository(account, place, repository)
     base = os.environ.get("BASE", "")
     for address in {registry, base.partition("/")[0]}:
         _log_in(engine, address)
-    command = [str(PROJECT / "containers" / "build.sh"), "--file", _DOCKERFILE, "--name", repository, "--tag", tag]
-    command += ["--registry", registry, "--push", *(["--base", base] if base else []), *words]
+    command = [str(PROJECT / "containers" / "build.sh"), "--file", "containers/sagemaker.Dockerfile"]
+    command += ["--name", repository, "--tag", tag, "--registry", registry, "--push"]
+    command += [*(["--base", base] if base else []), *words]
     # SageMaker runs on x86-64, and takes plain images only: no lists of them, as attestations would make
-    _run(*command, ENGINE=engine, PLATFORM="linux/amd64", BUILDX_NO_DEFAULT_ATTESTATIONS="1")
+    how = {"ENGINE": engine, "PLATFORM": "linux/amd64", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+    if subprocess.run(command, env=os.environ | how).returncode:
+        raise ProjectionError(f"the image could not be built: {' '.join(command[:3])} failed; it said why above")
     print(f"Put IMAGE={registry}/{repository}:{tag} into launchers/sagemaker/site.env.")
 
 
@@ -46,7 +41,7 @@ def _engine() -> str:
     names = [os.environ["ENGINE"]] if os.environ.get("ENGINE") else ["docker", "podman"]
     found = next(filter(None, map(shutil.which, names)), None)
     if not found:
-        raise SubmissionError(f"there is no {' and no '.join(names)} on this machine")
+        raise ProjectionError(f"there is no {' and no '.join(names)} on this machine")
     return found
 
 
@@ -69,16 +64,7 @@ def _log_in(engine: str, address: str) -> None:
     answer = aws.client("ecr", match["region"]).get_authorization_token(registryIds=[match["account"]])
     token = base64.b64decode(answer["authorizationData"][0]["authorizationToken"]).decode()
     user, _, password = token.partition(":")
-    done = subprocess.run(
-        [engine, "login", "--username", user, "--password-stdin", address],
-        input=password,
-        text=True,
-        capture_output=True,
-    )
+    command = [engine, "login", "--username", user, "--password-stdin", address]
+    done = subprocess.run(command, input=password, text=True, capture_output=True)
     if done.returncode:
-        raise SubmissionError(f"{engine} could not log in to {address}: {' '.join(done.stderr.split())}")
-
-
-def _run(*command: str, **variables: str) -> None:
-    if subprocess.run(command, env={**os.environ, **variables}).returncode:
-        raise SubmissionError(f"the image could not be built: {' '.join(command[:3])} failed; it said why above")
+        raise ProjectionError(f"{engine} could not log in to {address}: {' '.join(done.stderr.split())}")

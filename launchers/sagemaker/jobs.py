@@ -12,14 +12,13 @@ from botocore.exceptions import ClientError
 
 from launchers.sagemaker import aws
 from launchers.sagemaker.checks import request_fields
-from launchers.sagemaker.contract import PASSING, unpack
-from launchers.sagemaker.hyperparameters import config_names
-from launchers.sagemaker.settings import SubmissionError, job_name, region
+from launchers.sagemaker.container import PASSING, unpack
+from launchers.sagemaker.hyperparameters import experiment_of
+from launchers.sagemaker.settings import job_name, region
 from launchers.sagemaker.submit import announce
+from projection.errors import ProjectionError
 
 _GROUP = "/aws/sagemaker/TrainingJobs"
-_ENDED = ("Completed", "Failed", "Stopped")
-_RECENT = 20
 
 
 def status() -> None:
@@ -28,7 +27,7 @@ def status() -> None:
     if os.environ.get("JOB"):
         print("\n".join(_description(_job(service))))
         return
-    listing = service.list_training_jobs(SortBy="CreationTime", SortOrder="Descending", MaxResults=_RECENT)
+    listing = service.list_training_jobs(SortBy="CreationTime", SortOrder="Descending", MaxResults=20)
     for job in listing["TrainingJobSummaries"]:
         print(f"{job['CreationTime']:%Y-%m-%d %H:%M}  {job['TrainingJobStatus']:10}  {job['TrainingJobName']}")
 
@@ -40,7 +39,7 @@ def logs() -> None:
     name = _job(service)["TrainingJobName"]
     while True:
         # asked before reading, so that nothing said at the very end is missed
-        ended = _job(service)["TrainingJobStatus"] in _ENDED
+        ended = _has_ended(_job(service))
         for line in _new_lines(store, name, positions):
             print(line, flush=True)
         if ended:
@@ -54,8 +53,8 @@ def stop() -> None:
     """End job JOB; it saves its state first."""
     service = aws.client("sagemaker", region())
     job = _job(service)
-    if job["TrainingJobStatus"] in _ENDED:
-        raise SubmissionError(f"{job['TrainingJobName']} has ended already: {job['TrainingJobStatus']}")
+    if _has_ended(job):
+        raise ProjectionError(f"{job['TrainingJobName']} has ended already: {job['TrainingJobStatus']}")
     service.stop_training_job(TrainingJobName=job["TrainingJobName"])
     print(f"Told {job['TrainingJobName']} to end; it saves its state within two minutes.")
 
@@ -64,17 +63,17 @@ def resume() -> None:
     """Submit job JOB again under another name: same code, data and settings, going on from its last state.
 
     Raises:
-        SubmissionError: If the job has not ended, has completed, or has saved no state.
+        ProjectionError: If the job has not ended, has completed, or has saved no state.
     """
-    service = aws.client("sagemaker", region())
+    service, storage = aws.client("sagemaker", region()), aws.client("s3", region())
     job = _job(service)
-    name, state = job["TrainingJobName"], job.get("CheckpointConfig", {}).get("S3Uri", "")
+    name, state = job["TrainingJobName"], _state(job)
     if job["TrainingJobStatus"] not in ("Failed", "Stopped"):
-        raise SubmissionError(f"{name} is {job['TrainingJobStatus']}; only jobs that failed or were stopped can go on")
-    if not state or aws.is_empty(state, region()):
-        raise SubmissionError(f"{name} has saved no state in {state or 'S3'} to go on from")
+        raise ProjectionError(f"{name} is {job['TrainingJobStatus']}; only jobs that failed or were stopped can go on")
+    if not state or not any(aws.keys(storage, state)):
+        raise ProjectionError(f"{name} has saved no state in {state or 'S3'} to go on from")
     request = {field: value for field, value in job.items() if field in request_fields()}
-    request["TrainingJobName"] = job_name(_experiment(job))
+    request["TrainingJobName"] = job_name(experiment_of(job.get("HyperParameters", {})))
     request["Tags"] = service.list_tags(ResourceArn=job["TrainingJobArn"])["Tags"]
     service.create_training_job(**request)
     announce(request)
@@ -82,23 +81,17 @@ def resume() -> None:
 
 def fetch() -> None:
     """Bring job JOB home as a run folder; of one that did not complete, also the state that it had saved."""
-    service, storage = aws.client("sagemaker", region()), aws.client("s3", region())
-    job = _job(service)
-    name = job["TrainingJobName"]
-    folder = Path(os.environ.get("RUNS_PATH") or "runs") / _experiment(job) / name
+    job = _job(aws.client("sagemaker", region()))
+    root, name = Path(os.environ.get("RUNS_PATH") or "runs"), job["TrainingJobName"]
+    folder = root / experiment_of(job.get("HyperParameters", {})) / name
     if folder.exists():
-        raise SubmissionError(f"{folder} is there already")
-    root = Path(os.environ.get("RUNS_PATH") or "runs")
+        raise ProjectionError(f"{folder} is there already")
     root.mkdir(parents=True, exist_ok=True)
     # on the same disk, and moved to its place as a whole
     with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=root) as partial:
         run = Path(partial) / "run"
         run.mkdir()
-        found = [_unpack(storage, f"{_artifacts(job)}/{part}.tar.gz", run) for part in ("output", "model")]
-        if job["TrainingJobStatus"] != "Completed" or not any(found):
-            found.append(_copy(storage, job.get("CheckpointConfig", {}).get("S3Uri", ""), run))
-        if not any(found):
-            raise SubmissionError(_nothing_found(job))
+        _bring(job, run)
         folder.parent.mkdir(parents=True, exist_ok=True)
         run.rename(folder)
     print(f"Run folder:  {folder}")
@@ -106,28 +99,38 @@ def fetch() -> None:
     print(f"  --config {folder}/config.yaml --data.path data/FILE.h5 --trainer.devices 1 --trainer.num_nodes 1")
 
 
-def _nothing_found(job: dict[str, Any]) -> str:
-    name, ended = job["TrainingJobName"], job["TrainingJobStatus"] in _ENDED
-    state = job.get("CheckpointConfig", {}).get("S3Uri", "")
-    when = "ended without saving anything" if ended else "has not saved anything yet"
-    return f"{name} ({job['TrainingJobStatus']}) {when} in {_artifacts(job)} or {state}; see `make sagemaker-logs`"
+def _bring(job: dict[str, Any], run: Path) -> None:
+    storage, name, state = aws.client("s3", region()), job["TrainingJobName"], _state(job)
+    artifacts = f"{job['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{name}/output"
+    found = [_unpack(storage, f"{artifacts}/{part}.tar.gz", run) for part in ("output", "model")]
+    if job["TrainingJobStatus"] != "Completed" or not any(found):
+        found.append(_copy(storage, state, run))
+    if not any(found):
+        when = "ended without saving anything" if _has_ended(job) else "has not saved anything yet"
+        told = f"{name} ({job['TrainingJobStatus']}) {when} in {artifacts} or {state}; see `make sagemaker-logs`"
+        raise ProjectionError(told)
 
 
-def _experiment(job: dict[str, Any]) -> str:
-    return (config_names(job.get("HyperParameters", {})) or ["sagemaker"])[0]
+def _has_ended(job: dict[str, Any]) -> bool:
+    return job["TrainingJobStatus"] in ("Completed", "Failed", "Stopped")
+
+
+def _state(job: dict[str, Any]) -> str:
+    """Give the S3 folder where a job keeps its run folder; empty, if it keeps none."""
+    return str(job.get("CheckpointConfig", {}).get("S3Uri", ""))
 
 
 def _job(service: Any) -> dict[str, Any]:
     name = os.environ.get("JOB", "")
     if not name:
-        raise SubmissionError("JOB is the name of a job, as `make sagemaker-status` lists them")
+        raise ProjectionError("JOB is the name of a job, as `make sagemaker-status` lists them")
     try:
         description: dict[str, Any] = service.describe_training_job(TrainingJobName=name)
     except ClientError as error:
         if error.response["Error"]["Code"] not in ("ValidationException", "ResourceNotFound"):
             raise
         hint = "`make sagemaker-status` lists them"
-        raise SubmissionError(f"there is no job {name} in {service.meta.region_name}; {hint}") from error
+        raise ProjectionError(f"there is no job {name} in {service.meta.region_name}; {hint}") from error
     return description
 
 
@@ -162,10 +165,6 @@ def _new_lines(store: Any, name: str, positions: dict[str, str]) -> Iterator[str
             positions[stream] = page["nextForwardToken"]
 
 
-def _artifacts(job: dict[str, Any]) -> str:
-    return f"{job['OutputDataConfig']['S3OutputPath'].rstrip('/')}/{job['TrainingJobName']}/output"
-
-
 def _unpack(storage: Any, uri: str, folder: Path) -> bool:
     """Unpack an archive, if it is there."""
     bucket, key = aws.split(uri)
@@ -181,11 +180,7 @@ def _unpack(storage: Any, uri: str, folder: Path) -> bool:
 def _copy(storage: Any, uri: str, folder: Path) -> bool:
     """Copy all files below an address."""
     bucket, prefix = aws.split(uri)
-    keys = [
-        item["Key"]
-        for page in storage.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        for item in page.get("Contents", [])
-    ] if prefix else []  # fmt: skip
+    keys = list(aws.keys(storage, uri)) if prefix else []
     for key in keys:
         target = folder / key.removeprefix(prefix).lstrip("/")
         passing = any(target.match(pattern) for pattern in PASSING)

@@ -6,16 +6,12 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from launchers.sagemaker.contract import CODE_ARCHIVE, CODE_CHANNEL, CONFIG_CHANNEL, data_channel
+from launchers.sagemaker.container import CODE_ARCHIVE, CODE_CHANNEL, CONFIG_CHANNEL, data_channel
 from launchers.sagemaker.experiment import Experiment, pack_code, read_experiment
 
 
 def lay_from_environment(words: Sequence[str]) -> None:
-    """Lay experiment EXP into SAGEMAKER_PREFIX.
-
-    Args:
-        words: Arguments for `fit`.
-    """
+    """Lay experiment EXP, with more arguments for `fit`, into SAGEMAKER_PREFIX."""
     experiment = read_experiment(os.environ.get("EXP") or "demo", words)
     lay(Path(os.environ["SAGEMAKER_PREFIX"]), experiment)
 
@@ -27,35 +23,24 @@ def lay(
     current: str = "algo-1",
     interface: str = "lo",
 ) -> None:
-    """Write what a container finds below /opt/ml; what an earlier one left there stays.
-
-    Args:
-        prefix: The folder to stand for /opt/ml.
-        experiment: The experiment.
-        hosts: The machines that take part.
-        current: The one that this folder is for.
-        interface: The network interface by which they reach each other.
-    """
-    config = prefix / "input" / "data" / CONFIG_CHANNEL / f"{experiment.name}.yaml"
-    config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(experiment.config)
-    code = prefix / "input" / "data" / CODE_CHANNEL / CODE_ARCHIVE
-    code.parent.mkdir(parents=True, exist_ok=True)
-    pack_code(code)
-    channels = [CONFIG_CHANNEL, CODE_CHANNEL]
-    for position, file in enumerate(experiment.data, start=1):
-        channels.append(data_channel(position))
-        _link(file, prefix / "input" / "data" / channels[-1] / file.name)
+    """Write to `prefix` what the container of host `current` finds below /opt/ml; what was there before stays."""
+    given = prefix / "input"
+    data = {data_channel(position): file for position, file in enumerate(experiment.data, start=1)}
+    for channel, file in data.items():
+        _link(file, given / "data" / channel / file.name)
+    channels = {name: {"TrainingInputMode": "File"} for name in (CONFIG_CHANNEL, CODE_CHANNEL, *data)}
     resources = {"current_host": current, "hosts": list(hosts), "network_interface_name": interface}
-    files = {
-        "hyperparameters": experiment.hyperparameters,
-        "inputdataconfig": {name: {"TrainingInputMode": "File"} for name in channels},
-        "resourceconfig": resources,
-    }
-    for name, content in files.items():
-        path = prefix / "input" / "config" / f"{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=2))
+    _write(given / "data" / CONFIG_CHANNEL / f"{experiment.name}.yaml", experiment.config)
+    _write(given / "config" / "hyperparameters.json", json.dumps(experiment.hyperparameters, indent=2))
+    _write(given / "config" / "inputdataconfig.json", json.dumps(channels, indent=2))
+    _write(given / "config" / "resourceconfig.json", json.dumps(resources, indent=2))
+    (given / "data" / CODE_CHANNEL).mkdir(parents=True, exist_ok=True)
+    pack_code(given / "data" / CODE_CHANNEL / CODE_ARCHIVE)
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -5,8 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launchers.sagemaker.contract import CODE_CHANNEL, CONFIG_CHANNEL, data_channel
-from launchers.sagemaker.settings import Settings, SubmissionError
+from launchers.sagemaker.container import CODE_CHANNEL, CONFIG_CHANNEL, data_channel
+from launchers.sagemaker.hyperparameters import experiment_of
+from launchers.sagemaker.settings import Settings, job_name
+from projection.errors import ProjectionError
 
 Request = dict[str, Any]
 # where the container keeps its run folder
@@ -18,29 +20,22 @@ _LOCAL_STORAGE = re.compile(r"[a-z]+\d+[a-z]*d[a-z]*|g5|g6e?|gr6|g7e|p5(e|en)?|p
 def training_request(
     settings: Settings, hyperparameters: Mapping[str, str], code: str, data: Sequence[str], commit: str
 ) -> Request:
-    """Write the request.
+    """Write the request: the arguments of CreateTrainingJob.
 
     Args:
-        settings: The job's settings.
-        hyperparameters: Its hyperparameters.
         code: The S3 folder of the code.
         data: The S3 folder of each data file.
         commit: What git calls the code.
-
-    Returns:
-        The arguments of CreateTrainingJob.
-
-    Raises:
-        SubmissionError: If REQUEST is no JSON object.
     """
+    job = settings.job or job_name(experiment_of(hyperparameters))
     stopping = {"MaxRuntimeInSeconds": settings.run_seconds}
     if settings.wait_seconds:
         stopping["MaxWaitTimeInSeconds"] = settings.wait_seconds
     home = f"s3://{settings.bucket}/{settings.prefix}/jobs"
-    channels = {CONFIG_CHANNEL: f"{home}/{settings.job}/config/", CODE_CHANNEL: code}
+    channels = {CONFIG_CHANNEL: f"{home}/{job}/config/", CODE_CHANNEL: code}
     channels |= {data_channel(position): uri for position, uri in enumerate(data, start=1)}
     request: Request = {
-        "TrainingJobName": settings.job,
+        "TrainingJobName": job,
         "RoleArn": settings.role,
         "AlgorithmSpecification": {
             "TrainingImage": settings.image,
@@ -48,10 +43,10 @@ def training_request(
             "MetricDefinitions": metric_definitions(settings.metrics),
         },
         "HyperParameters": dict(hyperparameters),
-        "Environment": {"PROJECTION_GIT_COMMIT": commit, "PROJECTION_RUN_ID": settings.job},
+        "Environment": {"PROJECTION_GIT_COMMIT": commit, "PROJECTION_RUN_ID": job},
         "InputDataConfig": [_channel(name, uri) for name, uri in channels.items()],
         "OutputDataConfig": {"S3OutputPath": home},
-        "CheckpointConfig": {"S3Uri": f"{home}/{settings.job}/checkpoints/", "LocalPath": CHECKPOINTS},
+        "CheckpointConfig": {"S3Uri": f"{home}/{job}/checkpoints/", "LocalPath": CHECKPOINTS},
         "ResourceConfig": {
             "InstanceType": settings.instance,
             "InstanceCount": settings.count,
@@ -67,33 +62,18 @@ def training_request(
         if not has_local_storage(settings.instance):
             request["ResourceConfig"]["VolumeKmsKeyId"] = settings.kms_key
     if settings.subnets or settings.security_groups:
-        vpc = {"Subnets": list(settings.subnets), "SecurityGroupIds": list(settings.security_groups)}
-        request["VpcConfig"] = vpc
-    merged: Request = _merged(request, _more(settings.request))
-    return merged
+        groups = list(settings.security_groups)
+        request["VpcConfig"] = {"Subnets": list(settings.subnets), "SecurityGroupIds": groups}
+    return _merged(request, _more(settings.request))
 
 
 def has_local_storage(instance: str) -> bool:
-    """Tell whether instances have disks of their own, of a size that nobody chooses.
-
-    Args:
-        instance: The instance type, such as ml.g5.xlarge.
-
-    Returns:
-        Whether they have.
-    """
+    """Tell whether instances, such as ml.g5.xlarge, have disks of their own, of a size that nobody chooses."""
     return bool(_LOCAL_STORAGE.fullmatch(instance.removeprefix("ml.").partition(".")[0]))
 
 
 def metric_definitions(names: Sequence[str]) -> list[dict[str, str]]:
-    """Say how CloudWatch finds metrics in the lines that `projection.training.MetricLines` prints.
-
-    Args:
-        names: Metrics as they are logged, such as val/auroc.
-
-    Returns:
-        The definitions.
-    """
+    """Say how CloudWatch finds metrics in the lines that `projection.training.MetricLines` prints."""
     return [{"Name": name, "Regex": rf"\b{re.escape(name)}=([-+.0-9e]+)"} for name in names]
 
 
@@ -106,14 +86,13 @@ def _more(text: str) -> Request:
     try:
         more = json.loads(text or "{}")
     except ValueError as error:
-        raise SubmissionError(f"REQUEST is no JSON: {error}") from error
+        raise ProjectionError(f"REQUEST is no JSON: {error}") from error
     if not isinstance(more, dict):
-        raise SubmissionError('REQUEST is a JSON object, such as {"RetryStrategy": {"MaximumRetryAttempts": 2}}')
+        raise ProjectionError('REQUEST is a JSON object, such as {"RetryStrategy": {"MaximumRetryAttempts": 2}}')
     return more
 
 
-def _merged(base: Any, more: Any) -> Any:
+def _merged(base: Request, more: Request) -> Request:
     """Put one request over another, group by group; lists are replaced."""
-    if not (isinstance(base, dict) and isinstance(more, dict)):
-        return more
-    return base | {key: _merged(base.get(key), value) for key, value in more.items()}
+    both = [key for key in base if isinstance(base[key], dict) and isinstance(more.get(key), dict)]
+    return base | more | {key: _merged(base[key], more[key]) for key in both}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains on Amazon SageMaker, and looks after jobs there. `make sagemaker` and `make sagemaker-...` call it.
 #
-#   EXP=exp INSTANCE=ml.g5.2xlarge launchers/sagemaker/sagemaker.sh submit --trainer.max_epochs 5
+#   EXP=benchmark/all+nets/s4 INSTANCE=ml.g5.2xlarge launchers/sagemaker/sagemaker.sh submit --trainer.max_epochs 5
 #   JOB=exp-20260101-120000-1a2b launchers/sagemaker/sagemaker.sh status|logs|stop|resume|fetch
 #   launchers/sagemaker/sagemaker.sh image    # builds the image and pushes it to ECR
 #

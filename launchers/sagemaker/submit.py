@@ -9,10 +9,11 @@ from pathlib import Path
 
 from launchers.sagemaker import aws
 from launchers.sagemaker.checks import violations
-from launchers.sagemaker.contract import CODE_ARCHIVE, CONFIG_CHANNEL
+from launchers.sagemaker.container import CODE_ARCHIVE, CONFIG_CHANNEL
 from launchers.sagemaker.experiment import Experiment, pack_code, read_experiment
 from launchers.sagemaker.request import Request, has_local_storage, training_request
-from launchers.sagemaker.settings import Settings, SubmissionError, from_environment
+from launchers.sagemaker.settings import Settings
+from projection.errors import ProjectionError
 
 # what has no default, and how to come by it
 _NEEDED = {
@@ -24,18 +25,11 @@ _GIGABYTE = 10**9
 
 
 def submit(words: Sequence[str]) -> None:
-    """Check and submit a job, or with DRY_RUN=1 print its request.
-
-    Args:
-        words: Arguments for `fit`.
-
-    Raises:
-        SubmissionError: If anything is missing or wrong.
-    """
-    settings = from_environment()
+    """Check and submit a job, with more arguments for `fit`, or with DRY_RUN=1 print its request."""
+    settings = Settings()
     missing = [f"{name.upper()} ({what})" for name, what in _NEEDED.items() if not getattr(settings, name)]
     if missing:
-        raise SubmissionError(f"not set: {', '.join(missing)}; put it into launchers/sagemaker/site.env")
+        raise ProjectionError(f"not set: {', '.join(missing)}; put it into launchers/sagemaker/site.env")
     experiment = read_experiment(settings.experiment, words)
     with tempfile.TemporaryDirectory() as folder:
         code = Path(folder) / CODE_ARCHIVE
@@ -71,25 +65,20 @@ def _check(request: Request, settings: Settings, experiment: Experiment) -> None
     if not found and not local and size > 0.9 * _GIGABYTE * resources["VolumeSizeInGB"]:
         found = [f"ResourceConfig.VolumeSizeInGB: the data have {size / _GIGABYTE:.1f} GB; set VOLUME to more"]
     if found:
-        raise SubmissionError("\n  ".join(["the request would be refused:", *found]))
+        raise ProjectionError("\n  ".join(["the request would be refused:", *found]))
 
 
 def _upload_config(request: Request, settings: Settings, experiment: Experiment) -> None:
     (channel,) = [each for each in request["InputDataConfig"] if each["ChannelName"] == CONFIG_CHANNEL]
+    place = f"{channel['DataSource']['S3DataSource']['S3Uri']}{experiment.name}.yaml"
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(experiment.config)
-        aws.upload(
-            file, f"{channel['DataSource']['S3DataSource']['S3Uri']}{experiment.name}.yaml", settings, replace=True
-        )
+        aws.upload(file, place, settings, replace=True)
 
 
 def announce(request: Request) -> None:
-    """Say what was submitted, what it can cost at most, and how to go on.
-
-    Args:
-        request: The request.
-    """
+    """Say what was submitted, what it can cost at most, and how to go on."""
     resources, job = request["ResourceConfig"], request["TrainingJobName"]
     run = timedelta(seconds=request["StoppingCondition"]["MaxRuntimeInSeconds"])
     hours = resources["InstanceCount"] * run.total_seconds() / 3600

@@ -20,10 +20,11 @@ from itertools import takewhile
 from pathlib import Path
 from types import FrameType
 
-from launchers.sagemaker.contract import LONGEST_REASON, ContractError, Place, natural_order
-from launchers.sagemaker.hyperparameters import HyperparameterError, arguments
+from launchers.sagemaker.container import LONGEST_REASON, Place, natural_order
+from launchers.sagemaker.hyperparameters import arguments
+from projection.errors import ProjectionError
+from projection.runs.folder import LAST
 
-_PORT = "29500"
 # seconds after SIGTERM; SageMaker ends the container after 120
 _PATIENCE = 100
 _LONGEST_LINE = 500
@@ -40,7 +41,6 @@ class Cluster:
 
     Args:
         hosts: Their names, in an order that all of them agree on.
-        current: This one's name.
         interface: The network interface by which they reach each other.
         devices: Processes on each: one for each GPU, or one.
     """
@@ -62,31 +62,17 @@ class Cluster:
 
 
 def find_cluster(place: Place) -> Cluster:
-    """Read which machines take part.
-
-    Args:
-        place: The container's files.
-
-    Returns:
-        The machines.
-
-    Raises:
-        ContractError: If this machine is not one of them.
-    """
+    """Read which machines take part."""
     resources = place.read("resourceconfig")
     current = resources.get("current_host", "algo-1")
     hosts = tuple(sorted(resources.get("hosts", [current]), key=natural_order))
     if current not in hosts:
-        raise ContractError(f"resourceconfig.json names {current} as this host, which is none of {', '.join(hosts)}")
+        raise ProjectionError(f"resourceconfig.json names {current} as this host, which is none of {', '.join(hosts)}")
     return Cluster(hosts, current, resources.get("network_interface_name"), max(1, count_gpus()))
 
 
 def count_gpus() -> int:
-    """Count the GPUs of this machine.
-
-    Returns:
-        Their number, 0 where there is no NVIDIA driver.
-    """
+    """Count the GPUs of this machine; 0 where there is no NVIDIA driver."""
     try:
         listing = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True)
     except OSError:
@@ -95,15 +81,7 @@ def count_gpus() -> int:
 
 
 def trainer_command(place: Place, cluster: Cluster) -> list[str]:
-    """Write the command of this machine.
-
-    Args:
-        place: The container's files.
-        cluster: The machines.
-
-    Returns:
-        The command; with several processes it goes through torchrun.
-    """
+    """Write the command of this machine; with several processes it goes through torchrun."""
     given = arguments(place.read("hyperparameters"))
     files = [str(path) for path in place.data_files()]
     words = ["fit", *(word for path in place.configs() for word in ("--config", str(path))), *given]
@@ -112,26 +90,19 @@ def trainer_command(place: Place, cluster: Cluster) -> list[str]:
     words += ["--trainer.enable_progress_bar", "false"]
     words += ["--trainer.num_nodes", str(len(cluster.hosts)), "--trainer.devices", str(cluster.devices)]
     words += ["--trainer.default_root_dir", str(place.run_folder)]
-    begun = (place.run_folder / "checkpoints" / "last.ckpt").exists()
+    begun = (place.run_folder / LAST).exists()
     if begun or not any(word.startswith("--ckpt_path=") for word in given):
         words += ["--ckpt_path", "last"]
     if cluster.processes == 1:
         return [sys.executable, "-m", "projection", *words]
     torchrun = ["--nnodes", str(len(cluster.hosts)), "--node-rank", str(cluster.rank)]
     torchrun += ["--nproc-per-node", str(cluster.devices), "--master-addr", cluster.hosts[0]]
-    torchrun += ["--master-port", os.environ.get("MASTER_PORT", _PORT)]
+    torchrun += ["--master-port", os.environ.get("MASTER_PORT", "29500")]
     return [sys.executable, "-m", "torch.distributed.run", *torchrun, "-m", "projection", *words]
 
 
 def trainer_environment(cluster: Cluster) -> dict[str, str]:
-    """Write the environment of the command.
-
-    Args:
-        cluster: The machines.
-
-    Returns:
-        This process's environment and what is missing in it.
-    """
+    """Write the environment of the command: this process's own, and what is missing in it."""
     # the first job of a run names it, so that one that resumes it goes on in its curves
     job = os.environ.get("PROJECTION_RUN_ID") or os.environ.get("TRAINING_JOB_NAME", "rehearsal")
     defaults = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // cluster.devices)), "PYTHONUNBUFFERED": "1"}
@@ -147,9 +118,6 @@ class Training:
     """A training under way.
 
     Args:
-        command: The command.
-        folder: Where to run it.
-        environment: Its environment.
         through_torchrun: Whether the command starts the processes that train, rather than training itself.
     """
 
@@ -167,11 +135,7 @@ class Training:
         signal.signal(signal.SIGTERM, self._tell)
 
     def wait(self) -> int:
-        """Wait for its end.
-
-        Returns:
-            Its exit status, as a shell counts it.
-        """
+        """Wait for its end; give its exit status, as a shell counts it."""
         status = self._process.wait()
         self._reader.join(timeout=5)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -180,14 +144,7 @@ class Training:
         return 128 - status if status < 0 else status
 
     def reason(self, status: int) -> str:
-        """Say why it failed: one line, then the last lines that it said.
-
-        Args:
-            status: Its exit status.
-
-        Returns:
-            At most 1,024 characters.
-        """
+        """Say why it failed, in at most 1,024 characters: one line, then the last lines that it said."""
         lines = [line for text in self._said if (line := _RANK.sub("", text).strip())]
         if status == 128 + signal.SIGKILL:
             first = "the training was killed (SIGKILL), as happens when memory is short"
@@ -208,7 +165,8 @@ class Training:
         self.told = True
         own = self._process.pid
         for process in _children(own) if self._through_torchrun else [own]:
-            _send(process, number)
+            with contextlib.suppress(ProcessLookupError):  # it may have ended meanwhile
+                os.kill(process, number)
         timer = threading.Timer(_PATIENCE, self._process.kill)
         timer.daemon = True
         timer.start()
@@ -223,14 +181,7 @@ def _telling(lines: Sequence[str]) -> str:
 
 
 def run(place: Place) -> int:
-    """Train.
-
-    Args:
-        place: The container's files.
-
-    Returns:
-        The exit status: 0, that of the training, or 143 if SageMaker told it to end.
-    """
+    """Train; give the exit status: 0, that of the training, or 143 if SageMaker told it to end."""
     place.failure.unlink(missing_ok=True)
     place.run_folder.mkdir(parents=True, exist_ok=True)
     place.unpack_code()
@@ -248,13 +199,12 @@ def run(place: Place) -> int:
 
 def main() -> None:
     """Train, and end with the status that SageMaker expects."""
-    project = Path(__file__).resolve().parents[2]
-    place = Place(Path(os.environ.get("SAGEMAKER_PREFIX", "/opt/ml")), project)
+    place = Place(Path(os.environ.get("SAGEMAKER_PREFIX", "/opt/ml")), Path(__file__).resolve().parents[2])
     # the first process of a container would not hear of it otherwise
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         status = run(place)
-    except (ContractError, HyperparameterError, OSError) as error:
+    except (ProjectionError, OSError) as error:
         print(f"sagemaker: {error}", file=sys.stderr)
         _write_failure(place, f"sagemaker: {error}\n")
         status = 1
@@ -275,11 +225,6 @@ def _children(process: int) -> list[int]:
         with contextlib.suppress(OSError):  # a thread that ended meanwhile
             found += map(int, task.read_text().split())
     return found
-
-
-def _send(process: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):  # it may have ended meanwhile
-        os.kill(process, number)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from launchers.sagemaker.contract import Place
+from launchers.sagemaker.container import Place
 from launchers.sagemaker.train import Cluster, find_cluster, main, trainer_command, trainer_environment
 from tests.conftest import ROOT
 from tests.engines.daemons import wait_until

@@ -2,17 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonargparse import ArgumentParser
 
 from launchers.sagemaker.experiment import read_experiment
-from launchers.sagemaker.hyperparameters import HyperparameterError, arguments, config_names, decode, encode
-from launchers.sagemaker.settings import SubmissionError
+from launchers.sagemaker.hyperparameters import arguments, config_names, decode, encode, experiment_of
+from projection.errors import ProjectionError
 
 # what looks like something else: to YAML, to JSON, to a shell or to a command line
 TRICKY = [
@@ -55,43 +53,22 @@ LEAVES = st.none() | st.booleans() | NUMBERS | TEXTS
 VALUES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=8
 )
-CONFIGS = st.recursive(
-    st.dictionaries(NAMES, VALUES, max_size=4), lambda inner: st.dictionaries(NAMES, inner, max_size=3), max_leaves=6
-)
+# such as a class with its arguments
+NESTED = VALUES.map(json.dumps) | VALUES.map(lambda value: json.dumps(value, ensure_ascii=False))
+DOTTED = st.lists(NAMES, min_size=1, max_size=3).map(".".join)
 
 
-def through_sagemaker(settings: dict[str, Any]) -> list[str]:
+def through_sagemaker(settings: dict[str, str]) -> list[str]:
     """What the container's command line is: strings by name, in any order, read from a JSON file."""
     hyperparameters = json.loads(json.dumps(encode(settings)))
-    assert all(isinstance(text, str) for text in hyperparameters.values())
+    assert all(text.isprintable() for text in hyperparameters.values())
     return arguments(dict(reversed(hyperparameters.items())))
 
 
-def typed_parser(settings: dict[str, Any], kinds: dict[type, Any]) -> ArgumentParser:
-    """A parser that takes these settings, each as what it is: groups as `a.b`, all other values by their type."""
-    parser = ArgumentParser(exit_on_error=False)
-    for word in arguments(encode(settings)):
-        name = word[2:].partition("=")[0]
-        value: Any = settings
-        for part in name.split("."):
-            value = value[part]
-        parser.add_argument(f"--{name}", type=kinds[type(value)])
-    return parser
-
-
-@given(CONFIGS)
-def test_any_configuration_arrives_unchanged(settings: dict[str, Any]) -> None:
-    kinds = {str: str, int: int, float: float, bool: bool, type(None): int | None, list: list, dict: dict}
-    parser = typed_parser(settings, kinds)
-    found = parser.parse_args(through_sagemaker(settings)).as_dict()
-    assert found == settings
-
-
-@given(st.dictionaries(NAMES, TEXTS, max_size=4))
-def test_texts_are_what_they_would_be_on_the_command_line(settings: dict[str, str]) -> None:
-    # whatever an option makes of a text, it makes the same of it here: a number, null, the text, or an error
-    typed = [f"--{name}={text}" for name, text in sorted(settings.items())]
-    assert through_sagemaker(settings) == typed
+@given(st.dictionaries(DOTTED, TEXTS | NESTED, max_size=4))
+def test_settings_are_what_they_would_be_on_the_command_line(settings: dict[str, str]) -> None:
+    # whatever an option makes of a text, it makes the same of it here: a number, null, a class, the text, or an error
+    assert through_sagemaker(settings) == [f"--{name}={text}" for name, text in sorted(settings.items())]
 
 
 @given(TEXTS)
@@ -102,7 +79,7 @@ def test_texts_of_the_python_sdk_lose_their_quotes(text: str) -> None:
 
 def test_a_class_keeps_its_arguments_and_a_part_of_it_can_be_changed() -> None:
     net = {"class_path": "projection.nets.CNN1d", "init_args": {"widths": [4, 8]}}
-    encoded = encode({"model": {"net": net}, "trainer": {"max_epochs": 5}})
+    encoded = encode({"model.net": json.dumps(net), "trainer.max_epochs": "5"})
     assert encoded == {"model.net": json.dumps(net), "trainer.max_epochs": "5"}
     words = arguments({"model.net.init_args.dropout": "0.1", **encoded})
     assert words.index(f"--model.net={json.dumps(net)}") < words.index("--model.net.init_args.dropout=0.1")
@@ -110,12 +87,12 @@ def test_a_class_keeps_its_arguments_and_a_part_of_it_can_be_changed() -> None:
 
 @pytest.mark.parametrize("name", ["x;touch pwned", "a=b", "-x", "--trainer.max_epochs", "", "a b", "$(x)", "a..b"])
 def test_a_name_that_is_no_setting_is_refused(name: str) -> None:
-    with pytest.raises(HyperparameterError, match="is no setting"):
+    with pytest.raises(ProjectionError, match="is no setting"):
         arguments({name: "1"})
 
 
 def test_a_text_that_no_command_line_can_hold_is_refused() -> None:
-    with pytest.raises(HyperparameterError, match="NUL"):
+    with pytest.raises(ProjectionError, match="NUL"):
         arguments(encode({"run": "a\0b"}))
 
 
@@ -131,14 +108,28 @@ def test_one_or_several_configurations_are_named(text: str, names: list[str]) ->
     assert config_names({"config": text}) == names
 
 
+@pytest.mark.parametrize(
+    ("text", "experiment"),
+    [
+        *(("exp", "exp"), ("exp.yaml", "exp"), ("benchmark/all+nets/s4", "benchmark/all+nets/s4"), ("[]", "sagemaker")),
+        *(('["exp", "presets/ema"]', "exp"), ('["benchmark/all", "nets/s4"]', "benchmark/all+nets/s4")),
+        *(("../../outside", "outside"), ("/etc/passwd", "passwd")),
+    ],
+)
+def test_the_experiment_of_any_job_is_a_folder_below_runs(text: str, experiment: str) -> None:
+    assert experiment_of({"config": text}) == experiment
+    assert experiment_of({}) == "sagemaker"
+
+
 def test_stacked_experiments_are_resolved_together(few_records: Path) -> None:
     found = read_experiment("benchmark/rhythm+nets/s4", ["--data.path", str(few_records)])
     resolved = yaml.safe_load(found.config)
-    assert found.name == "benchmark/rhythm"
+    assert found.name == "benchmark/rhythm+nets/s4"
     assert resolved["data"]["init_args"]["labels"] == "rhythm"
     assert resolved["model"]["init_args"]["net"]["class_path"] == "projection.nets.S4"
     assert resolved["model"]["init_args"]["schedule"] is None
-    assert found.hyperparameters == {"config": "benchmark/rhythm"}  # a local file's name would say nothing there
+    # a local file's name would say nothing there
+    assert found.hyperparameters == {"config": "benchmark/rhythm+nets/s4"}
     assert found.data == (few_records,)
-    with pytest.raises(SubmissionError, match=r"no configs/nets/none\.yaml; experiments: benchmark/all .* demo exp"):
+    with pytest.raises(ProjectionError, match=r"no configs/nets/none\.yaml; experiments: benchmark/all .* demo exp"):
         read_experiment("demo+nets/none", [])

@@ -1,5 +1,6 @@
 """Looking after jobs, against a server that speaks AWS's interface."""
 
+import json
 import tarfile
 import time
 from datetime import datetime
@@ -9,8 +10,9 @@ import boto3
 import pytest
 
 from launchers.sagemaker import jobs
-from launchers.sagemaker.contract import Place
+from launchers.sagemaker.container import Place
 from projection.__main__ import main as projection
+from projection.resolve import resolve
 from tests.conftest import ROOT
 from tests.engines.aws import REGION, Cloud
 from tests.launchers.conftest import User
@@ -169,6 +171,33 @@ def test_what_a_stopped_job_had_saved_comes_home(command: Command, cloud: Cloud,
     assert (run / "checkpoints" / "last.ckpt").read_text() == "checkpoints/last.ckpt"
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
     assert not list(tmp_path.rglob("escaped"))
+
+
+def test_runs_of_stacked_experiments_come_home_to_where_fit_would_put_them(
+    command: Command,
+    cloud: Cloud,
+    tmp_path: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(home)
+    storage, folders = boto3.client("s3", region_name=REGION), []
+    for experiment in ("tiny+nets/s4", "tiny+nets/lstm+presets/ema"):
+        command("submit", EXP=experiment)
+        job = cloud.asked("CreateTrainingJob")[-1]["TrainingJobName"]
+        storage.put_object(Bucket=BUCKET, Key=f"projection/jobs/{job}/checkpoints/config.yaml", Body=b"")
+        cloud.states[job] = {"TrainingJobStatus": "Stopped"}
+        told = command("fetch", JOB=job)
+        capfd.readouterr()
+        resolve([experiment])
+        folders.append(tmp_path / json.loads(capfd.readouterr().out)["folder"] / job)
+        assert f"Run folder:  {folders[-1]}\n" in told
+        assert (folders[-1] / "config.yaml").exists()
+        # what resumes it is named likewise
+        assert f"Submitted {job.rpartition('-20')[0]}-20" in command("resume", JOB=job)
+    runs = tmp_path / "runs"
+    assert [folder.parent for folder in folders] == [runs / "tiny+nets" / "s4", runs / "tiny+nets" / "lstm"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,9 @@ import pytest
 
 from launchers.sagemaker.checks import violations
 from launchers.sagemaker.request import Request, training_request
-from launchers.sagemaker.settings import METRICS, SubmissionError, from_environment, job_name, region
+from launchers.sagemaker.settings import METRICS, Settings, job_name, region
+from projection.errors import ProjectionError
+from tests.conftest import ROOT
 from tests.engines.aws import REGION
 from tests.launchers.sagemaker.conftest import BUCKET, IMAGE, ROLE, VARIABLES
 
@@ -28,9 +30,7 @@ def request_(monkeypatch: pytest.MonkeyPatch) -> Request:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     hyperparameters = {"config": "benchmark/all", "trainer.max_epochs": "5"}
-    return training_request(
-        from_environment(), hyperparameters, "s3://ecg-bucket/c/", ["s3://ecg-bucket/d/"] * 2, "abc"
-    )
+    return training_request(Settings(), hyperparameters, "s3://ecg-bucket/c/", ["s3://ecg-bucket/d/"] * 2, "abc")
 
 
 def test_a_right_request_is_not_refused(request_: Request) -> None:
@@ -46,7 +46,7 @@ def test_a_request_without_wishes_is_cheap_plain_and_complete(monkeypatch: pytes
     needed = {"EXP": "exp", "JOB_NAME": "exp-1", "REGION": REGION, "ROLE": ROLE, "BUCKET": BUCKET, "IMAGE": IMAGE}
     for name in VARIABLES:
         monkeypatch.setenv(name, needed.get(name, ""))
-    found = training_request(from_environment(), {"config": "exp"}, "s3://ecg-bucket/c/", ["s3://ecg-bucket/d/"], "abc")
+    found = training_request(Settings(), {"config": "exp"}, "s3://ecg-bucket/c/", ["s3://ecg-bucket/d/"], "abc")
     places = {"config": f"s3://{BUCKET}/projection/jobs/exp-1/config/"}
     places |= {"code": "s3://ecg-bucket/c/", "data": "s3://ecg-bucket/d/"}
     metrics = found["AlgorithmSpecification"].pop("MetricDefinitions")
@@ -96,7 +96,7 @@ def test_every_wish_stands_in_its_own_field(request_: Request, monkeypatch: pyte
     wishes |= {"REQUEST": '{"StoppingCondition": {"MaxPendingTimeInSeconds": 7200}}'}
     for name, value in {**wishes, "METRICS": "val/auroc my/own", "TAGS": "a=1,b=x=y"}.items():
         monkeypatch.setenv(name, value)
-    found = training_request(from_environment(), {}, "s3://ecg-bucket/c/", [], "abc")
+    found = training_request(Settings(), {}, "s3://ecg-bucket/c/", [], "abc")
     assert found["ResourceConfig"]["VolumeSizeInGB"] == 70
     assert found["ResourceConfig"]["InstanceCount"] == 3
     times = {"MaxRuntimeInSeconds": 3723, "MaxWaitTimeInSeconds": 172800, "MaxPendingTimeInSeconds": 7200}
@@ -217,8 +217,8 @@ def test_wrong_requests_are_refused(request_: Request, change: Callable[[Request
 def test_wrong_settings_are_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str) -> None:
     monkeypatch.setenv("REGION", REGION)
     monkeypatch.setenv(name, value)
-    with pytest.raises(SubmissionError, match="^" + told.replace("[", r"\[")):
-        training_request(from_environment(), {}, "", [], "")
+    with pytest.raises(ProjectionError, match="^" + told.replace("[", r"\[")):
+        training_request(Settings(), {}, "", [], "")
 
 
 def test_settings_whose_names_sound_like_secrets_are_none(request_: Request) -> None:
@@ -238,15 +238,31 @@ def test_local_disks_get_no_key_of_the_users(
     monkeypatch: pytest.MonkeyPatch, request_: Request, instance: str, local: bool
 ) -> None:
     monkeypatch.setenv("INSTANCE", instance)
-    request = training_request(from_environment(), {}, "s3://ecg-bucket/c/", [], "abc")
+    request = training_request(Settings(), {}, "s3://ecg-bucket/c/", [], "abc")
     assert ("VolumeKmsKeyId" in request["ResourceConfig"]) is not local
     assert violations(request, REGION) == []
 
 
-@pytest.mark.parametrize("experiment", ["exp", "benchmark/super_diagnostic", "-x-", "___", "a" * 300])
+@pytest.mark.parametrize(
+    "experiment",
+    [*("exp", "benchmark/super_diagnostic", "-x-", "___", "a" * 300), "_+_", f"{'a' * 300}/_", "+".join(["a/b"] * 99)],
+)
 def test_names_of_jobs_are_legal_readable_and_unique(request_: Request, experiment: str) -> None:
     names = {job_name(experiment) for _ in range(20)}
     assert len(names) > 15
     for name in names:
         assert violations({**request_, "TrainingJobName": name}, REGION) == []
     assert job_name("benchmark/all").startswith("benchmark-all-20")
+
+
+def test_jobs_of_different_experiments_can_be_told_apart() -> None:
+    tasks, nets = ([path.stem for path in (ROOT / "configs" / each).glob("*.yaml")] for each in ("benchmark", "nets"))
+    stacked = {f"{folder}/{task}+nets/{net}" for folder in ("benchmark", "mine") for task in tasks for net in nets}
+    assert len(stacked) > 100
+    names = {experiment: re.sub(r"-\d{8}-\d{6}-[0-9a-f]{4}$", "", job_name(experiment)) for experiment in stacked}
+    assert len(set(names.values())) == len(stacked)
+    assert names["benchmark/all+nets/s4"] == "benchmark-all--nets-s4"
+    # where there is no room for the folders, their part is a hash
+    long = names["benchmark/superdiagnostic+nets/inception1d"]
+    assert re.fullmatch(r"superdiagnostic--inception1d-[0-9a-f]{4}", long)
+    assert job_name("a-b")[:3] != job_name("a+b")[:3]

@@ -14,12 +14,15 @@ import pytest
 import yaml
 
 from launchers.sagemaker import aws
-from launchers.sagemaker.settings import from_environment
+from launchers.sagemaker.container import Place
+from launchers.sagemaker.settings import Settings
+from tests.conftest import ROOT
 from tests.engines.aws import REGION, Cloud
 from tests.launchers.conftest import SECRET, User, watched
 from tests.launchers.sagemaker.conftest import BUCKET, IMAGE, Command, RefusedError
 
 DEMO = {"EXP": "demo", "JOB_NAME": "demo-1"}
+BORING = "lightning.pytorch.demos.boring_classes.BoringModel"
 
 
 def stored(uri: str) -> bytes:
@@ -120,10 +123,10 @@ def test_large_files_go_up_in_parts(command: Command, cloud: Cloud, tmp_path: Pa
     file = tmp_path / "large.h5"
     file.write_bytes(os.urandom(40_000_000))
     uri = f"s3://{BUCKET}/data/{aws.sha256(file)}/large.h5"
-    assert aws.upload(file, uri, from_environment())
+    assert aws.upload(file, uri, Settings())
     assert sum("partNumber=" in path for path in cloud.stored) == 3
     assert hashlib.sha256(stored(uri)).hexdigest() == aws.sha256(file)
-    assert not aws.upload(file, uri, from_environment())
+    assert not aws.upload(file, uri, Settings())
 
 
 def test_a_changed_configuration_of_equal_length_is_uploaded(command: Command, cloud: Cloud) -> None:
@@ -131,6 +134,48 @@ def test_a_changed_configuration_of_equal_length_is_uploaded(command: Command, c
         command("submit", "--trainer.max_epochs", epochs, **DEMO)
     config = stored(f"{sources(cloud.asked('CreateTrainingJob')[1])['config']}demo.yaml")
     assert yaml.safe_load(config)["trainer"]["max_epochs"] == 6
+
+
+def container(request: dict[str, Any], prefix: Path) -> Place:
+    """Lay the hyperparameters and the channel of the configuration as the platform does."""
+    bucket, folder = aws.split(sources(request)["config"])
+    storage = boto3.client("s3", region_name=REGION)
+    for item in storage.list_objects_v2(Bucket=bucket, Prefix=folder)["Contents"]:
+        file = prefix / "input" / "data" / "config" / item["Key"].removeprefix(folder)
+        file.parent.mkdir(parents=True)
+        storage.download_file(bucket, item["Key"], str(file))
+    (prefix / "input" / "config").mkdir()
+    (prefix / "input" / "config" / "hyperparameters.json").write_text(json.dumps(request["HyperParameters"]))
+    return Place(prefix, ROOT)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "words", "name"),
+    [
+        ("tiny+nets/s4", [], "tiny+nets/s4"),
+        ("tiny+nets/lstm+presets/ema", [], "tiny+nets/lstm"),
+        ("third/deep", ["--config", "nets/s4.yaml", "--config=presets/ema.yaml"], "third/deep+nets/s4"),
+        ("presets/debug", ["--model", BORING, "--data.path", "data/corpus.h5"], "BoringModel"),
+    ],
+)
+def test_the_container_finds_the_configuration_of_stacked_experiments(
+    command: Command, cloud: Cloud, tmp_path: Path, experiment: str, words: list[str], name: str
+) -> None:
+    command("submit", *words, "--seed_everything", "7", EXP=experiment)
+    (request,) = cloud.asked("CreateTrainingJob")
+    assert request["HyperParameters"]["config"] == name
+    assert request["TrainingJobName"].startswith(name.replace("+", "--").replace("/", "-") + "-20")
+    (found,) = container(request, tmp_path).configs()
+    assert found == tmp_path / "input" / "data" / "config" / f"{name}.yaml"
+    config = yaml.safe_load(found.read_text())
+    assert config["seed_everything"] == 7
+    if "s4" in name:
+        assert config["model"]["init_args"]["net"]["class_path"] == "projection.nets.S4"
+
+
+def test_places_in_s3_may_hold_any_character() -> None:
+    assert aws.split("s3://bucket/a+b/c#d?e f") == ("bucket", "a+b/c#d?e f")
+    assert aws.split("s3://bucket") == aws.split("s3://bucket/") == ("bucket", "")
 
 
 def test_equal_data_of_two_names_stay_apart(command: Command, cloud: Cloud) -> None:
@@ -169,6 +214,9 @@ def test_long_arguments_and_lists_that_grow_are_in_the_configuration(command: Co
         ("", {"IMAGE": f"{IMAGE}-none"}, "latest-none; `make sagemaker-image` makes it"),
         ("", {"IMAGE": IMAGE.replace("projection", "other")}, "there is no image "),
         ("", {"IMAGE": IMAGE.replace(":latest", f"@sha256:{'0' * 64}")}, "there is no image .*@sha256:000"),
+        ("--model.wdiths 3", {"EXP": "tiny+nets/s4"}, r"configs/tiny.yaml \+ configs/nets/s4.yaml with these"),
+        ("", {"EXP": "exp+nets/s4"}, r"exp.yaml \+ .*s4.yaml names; `make data EXP=exp\+nets/s4` makes it"),
+        ("--config nets/none.yaml", {}, "configs/tiny.yaml with these ARGS is not accepted: .*nets/none.yaml"),
         ("", {"TIME": "soon"}, "TIME is a time such as"),
         ("", {"INSTANCE": "ml.g5.huge"}, "ResourceConfig.InstanceType: 'ml.g5.huge' is none of ml.g5."),
         ("", {"REQUEST": '{"InputDataConfig": []}'}, "InputDataConfig: must be at least 1 long"),

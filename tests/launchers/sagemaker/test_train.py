@@ -190,9 +190,11 @@ def test_a_configuration_of_the_image_is_found_by_its_name(tmp_path: Path, tiny_
 
 def test_a_rehearsal_is_one_command(tmp_path: Path, few_records: Path) -> None:
     words = ["--data.path", str(few_records), "--trainer.max_epochs", "1", "--data.labels", "superdiagnostic"]
-    environment = {**os.environ, "EXP": "demo", "SAGEMAKER_PREFIX": str(tmp_path / "ml"), "VENV": sys.prefix}
+    environment = {**os.environ, "EXP": "demo+nets/fcn_wang", "VENV": sys.prefix}
+    environment["SAGEMAKER_PREFIX"] = str(tmp_path / "ml")
     command = [ROOT / "launchers" / "sagemaker" / "rehearse.sh", *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert f"everything is in {tmp_path / 'ml'}" in done.stdout
+    assert f"--config {tmp_path}/ml/input/data/config/demo+nets/fcn_wang.yaml --" in done.stdout
     assert results(tmp_path / "ml")["test/auroc"] > 0

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from launchers.sagemaker.hyperparameters import config_names
+from projection.errors import ProjectionError
+from projection.runs.folder import BEST, CHECKPOINTS, CONFIG, LAST, PROVENANCE, RESULTS
 
 # the channels of the uploaded configuration and code; all others hold data
 CONFIG_CHANNEL = "config"
@@ -23,10 +25,6 @@ CODE_ARCHIVE = "code.tar.gz"
 PASSING = ("*.partial", "*.sagemaker-*")
 # the longest reason of a failure that SageMaker shows, in characters
 LONGEST_REASON = 1024
-
-
-class ContractError(Exception):
-    """Say what was not as SageMaker lays it, or what the job was not given."""
 
 
 @dataclass(frozen=True)
@@ -68,48 +66,26 @@ class Place:
         return self.prefix / "output" / "failure"
 
     def read(self, name: str) -> Any:
-        """Read one of SageMaker's files.
-
-        Args:
-            name: hyperparameters, inputdataconfig or resourceconfig.
-
-        Returns:
-            What it holds; nothing, if it is missing.
-
-        Raises:
-            ContractError: If it is no JSON.
-        """
+        """Read hyperparameters, inputdataconfig or resourceconfig; nothing, if it is missing."""
         file = self.prefix / "input" / "config" / f"{name}.json"
         try:
             return json.loads(file.read_text()) if file.exists() else {}
         except ValueError as error:
-            raise ContractError(f"{file} is no JSON: {error}") from error
+            raise ProjectionError(f"{file} is no JSON: {error}") from error
 
     def channel(self, name: str) -> Path:
-        """Give the folder of a channel.
-
-        Args:
-            name: The channel's name.
-        """
+        """Give the folder of a channel."""
         return self.prefix / "input" / "data" / name
 
     def configs(self) -> list[Path]:
-        """Find the configurations that the job names: uploaded ones first, then those in the image.
-
-        Returns:
-            Their paths, in order.
-
-        Raises:
-            ContractError: If none is named, or one is not there.
-        """
+        """Find the configurations that the job names, in order: each as uploaded, else as in the image."""
         names = config_names(self.read("hyperparameters"))
         uploaded = self.channel(CONFIG_CHANNEL)
         if not names:
             names = [str(path.relative_to(uploaded))[:-5] for path in sorted(uploaded.rglob("*.yaml"))]
         if not names:
-            raise ContractError(
-                "no configuration: name one by the hyperparameter config, or upload one in a channel config"
-            )
+            hint = "name one by the hyperparameter config, or upload one in a channel config"
+            raise ProjectionError(f"no configuration: {hint}")
         return [self._config(name.removesuffix(".yaml")) for name in names]
 
     def _config(self, name: str) -> Path:
@@ -118,16 +94,13 @@ class Place:
             path = folder / f"{name}.yaml"
             if path.resolve().is_relative_to(folder.resolve()) and path.is_file():
                 return path
-        raise ContractError(f"there is no {name}.yaml in {folders[0]} (the channel config) or {folders[1]}")
+        raise ProjectionError(f"there is no {name}.yaml in {folders[0]} (the channel config) or {folders[1]}")
 
     def data_files(self) -> list[Path]:
-        """Find the HDF5 files of all channels.
-
-        Returns:
-            Their paths, by channel and name; none, if no channel holds data.
+        """Find the HDF5 files of all channels, by channel and name; none, if no channel holds data.
 
         Raises:
-            ContractError: If a channel holds no HDF5 file.
+            ProjectionError: If a channel holds no HDF5 file.
         """
         found: list[Path] = []
         channels = set(self.read("inputdataconfig")) - {CONFIG_CHANNEL, CODE_CHANNEL}
@@ -135,7 +108,7 @@ class Place:
             files = sorted(path for path in self.channel(name).rglob("*") if path.suffix in (".h5", ".hdf5"))
             if not files:
                 there = ", ".join(sorted(path.name for path in self.channel(name).glob("*"))) or "nothing"
-                raise ContractError(f"the channel {name} holds no HDF5 file (.h5), only: {there}")
+                raise ProjectionError(f"the channel {name} holds no HDF5 file (.h5), only: {there}")
             found += files
         return found
 
@@ -145,39 +118,22 @@ class Place:
         Both are parts of the run folder, so that both unpacked in one place make it whole again.
         """
         model, output = self.prefix / "model", self.prefix / "output" / "data"
-        checkpoints = self.run_folder / "checkpoints"
-        best = next((path for path in (checkpoints / "best.ckpt", checkpoints / "last.ckpt") if path.exists()), None)
-        (model / "checkpoints").mkdir(parents=True, exist_ok=True)
-        if best:
-            shutil.copy2(best, model / "checkpoints")
-        for name in ("config.yaml", "provenance.json", "results.json"):
+        best = [name for name in (BEST, LAST) if (self.run_folder / name).exists()][:1]
+        (model / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        for name in (*best, CONFIG, PROVENANCE, RESULTS):
             if (self.run_folder / name).exists():
-                shutil.copy2(self.run_folder / name, model)
+                shutil.copy2(self.run_folder / name, model / name)
         passing = shutil.ignore_patterns("*.ckpt", *PASSING)
         shutil.copytree(self.run_folder, output, ignore=passing, copy_function=_copy_if_there, dirs_exist_ok=True)
 
 
 def data_channel(position: int) -> str:
-    """Name the channel of a data file.
-
-    Args:
-        position: Of the file among those of a job, from 1.
-
-    Returns:
-        data, data-2, data-3 and so on.
-    """
+    """Name the channel of a job's data file, counted from 1: data, data-2, data-3 and so on."""
     return "data" if position == 1 else f"data-{position}"
 
 
 def natural_order(name: str) -> list[tuple[int, str]]:
-    """Give a key for sorting that puts algo-2 before algo-10.
-
-    Args:
-        name: The name.
-
-    Returns:
-        The key.
-    """
+    """Give a key for sorting that puts algo-2 before algo-10."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
@@ -188,16 +144,8 @@ def _copy_if_there(source: str, target: str) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack an archive, by the system's tar: Python before 3.11.4 would let it write outside the folder.
-
-    Args:
-        archive: A .tar.gz.
-        folder: A folder.
-
-    Raises:
-        ContractError: If it is damaged.
-    """
+    """Unpack a .tar.gz by the system's tar: Python before 3.11.4 would let it write outside the folder."""
     command = ["tar", "--extract", "--gzip", "--file", str(archive), "--directory", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise ContractError(f"{archive} cannot be unpacked: {' '.join(done.stderr.split())}")
+        raise ProjectionError(f"{archive} cannot be unpacked: {' '.join(done.stderr.split())}")
