@@ -43,7 +43,7 @@ from projection.training import (
     PredictionWriter,
     RunRecord,
 )
-from projection.training.checkpoint import bring_to_every_node
+from projection.training.checkpoint_callbacks import bring_to_every_node
 
 # said first, so that the arguments of another data module are its own: a default's would be handed on where names agree
 _DATA = ("--data", "projection.data.datamodule.PTBXLDataModule")

@@ -1,6 +1,6 @@
 """What happens around training: checkpoints, records of the run, predictions."""
 
-from projection.training.checkpoint import BestCheckpoint, LastCheckpoint
+from projection.training.checkpoint_callbacks import BestCheckpoint, LastCheckpoint
 from projection.training.checkpoint_io import WholeCheckpointIO
 from projection.training.metric_lines import MetricLines
 from projection.training.prediction_writer import PredictionWriter

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from projection.__main__ import main
-from projection.training.checkpoint import bring_to_every_node
+from projection.training.checkpoint_callbacks import bring_to_every_node
 from tests.conftest import Run
 from tests.processes import on_ranks
 from tests.run_files import results, weights
