@@ -1,34 +1,31 @@
 """What `make table` calls, with arguments for `fit`: train what a table lacks, and make it.
 
-These variables say the rest: TASKS, NETS and SEEDS; LAUNCHER (local or slurm); TABLE, the name of the table's folder
+These variables say the rest: LABELS, NETS and SEEDS; LAUNCHER (local or slurm); TABLE, the name of the table's folder
 below RUNS_PATH (runs); DRY_RUN=1 prints what would be run.
 """
 
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
 from projection.benchmark import cluster, training
+from projection.benchmark.cell_settings import changes, resolved
 from projection.benchmark.grid import HOME, Cell, TableError, cells_asked_for, table_folder
-from projection.benchmark.settings import changes, resolved
 from projection.errors import ProjectionError
-from projection.resolve import data_paths
+from projection.resolve import data_paths, make_files
 from projection.runs.folder import is_finished
 
 Settings = Mapping[Cell, Mapping[str, Any]]
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Train the cells that are missing, and make the table.
-
-    Args:
-        arguments: Arguments for `fit`, the same for all cells.
-    """
+    """Train the cells that are missing, all with the same arguments for `fit`, and make the table."""
     try:
         failed = _make(arguments)
-    except TableError as error:
+    except ProjectionError as error:
         sys.exit(f"table: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
@@ -62,10 +59,10 @@ def _make(arguments: Sequence[str]) -> Sequence[str]:
 
 
 def _settings(cells: Sequence[Cell], arguments: Sequence[str]) -> Settings:
-    """Parse every task with every net, which finds mistakes before anything is trained; seeds change nothing else."""
-    parsed = {(cell.task, cell.net): cell for cell in cells}
+    """Parse every label set with every net: mistakes show before anything is trained; seeds change nothing else."""
+    parsed = {(cell.label_set, cell.net): cell for cell in cells}
     first = {pair: resolved(cell, arguments) for pair, cell in parsed.items()}
-    return {cell: {**first[cell.task, cell.net], "seed_everything": cell.seed} for cell in cells}
+    return {cell: {**first[cell.label_set, cell.net], "seed_everything": cell.seed} for cell in cells}
 
 
 def _check_unchanged(settings: Settings) -> None:
@@ -88,7 +85,8 @@ def _say(cells: Sequence[Cell], missing: Sequence[Cell]) -> None:
 
 
 def _train(missing: Sequence[Cell], settings: Settings, arguments: Sequence[str], held: int) -> Sequence[str]:
-    training.make_data([file for cell in missing for file in data_paths(settings[cell])], arguments)
+    with chdir(HOME):
+        make_files(file for cell in missing for file in data_paths(settings[cell]))
     failed = training.train(missing, arguments, held)
     return [f"{cell} {how}: {cell.folder}" for cell, how in failed.items()]
 
@@ -107,9 +105,9 @@ def _tabulate(cells: Sequence[Cell], folder: Path) -> Sequence[str]:
         return []
     from projection.benchmark.table import table
 
-    tasks, nets, seeds = ({getattr(cell, name) for cell in cells} for name in ("task", "net", "seed"))
+    label_sets, nets, seeds = ({getattr(cell, name) for cell in cells} for name in ("label_set", "net", "seed"))
     try:
-        table(folder, tasks=sorted(tasks), nets=sorted(nets), seeds=sorted(seeds))
+        table(folder, labels=sorted(label_sets), nets=sorted(nets), seeds=sorted(seeds))
     except ProjectionError as error:
         return str(error).splitlines()
     return []

@@ -1,4 +1,4 @@
-"""The cells of a table: runs in `FOLDER/<task>/<net>/<seed>/`, joined to a row for each task and net."""
+"""The cells of a table: runs in `FOLDER/<label set>/<net>/<seed>/`, joined to a row for each label set and net."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -11,28 +11,29 @@ import torch
 from projection.errors import ProjectionError
 from projection.evaluation.protocol import Protocol, interval
 from projection.metrics import auroc, bootstrap_auroc
+from projection.runs.folder import CONFIG
 from projection.runs.predictions import Predictions, check_comparable
 from projection.runs.run import Run, read_run
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is known of a net on a task.
+    """What is known of a net on a label set.
 
     Args:
-        task: The label set.
-        net: The net.
+        label_set: Its name.
+        net: Its name.
         aurocs: The macro AUROC of each seed's best checkpoint on the test fold.
         low: Lower end of the interval of their mean; NaN where there is none.
         high: Its upper end.
-        records: Test records.
-        classes: Classes of the task.
+        records: How many test records.
+        classes: How many classes.
         epochs: What the runs were trained for, as in their configuration.
         data: Name and fingerprint of the data set.
         note: Why there is no interval, or empty.
     """
 
-    task: str
+    label_set: str
     net: str
     aurocs: Mapping[int, float]
     low: float
@@ -55,37 +56,21 @@ class Row:
 
 
 def find_runs(folder: Path) -> dict[tuple[str, str], dict[int, Path]]:
-    """Find the cells of a table.
-
-    Args:
-        folder: The table's folder.
-
-    Returns:
-        The run folders by seed, for each task and net; also of runs that have not finished.
-    """
+    """Find the run folders of a table by seed, for each label set and net; also of runs that have not finished."""
     found: dict[tuple[str, str], dict[int, Path]] = {}
-    for run in sorted(folder.glob("*/*/*/config.yaml"), key=lambda path: (path.parts[:-2], path.parts[-2].zfill(20))):
-        task, net, seed = run.parts[-4:-1]
+    for run in sorted(folder.glob(f"*/*/*/{CONFIG}"), key=lambda path: (path.parts[:-2], path.parts[-2].zfill(20))):
+        label_set, net, seed = run.parts[-4:-1]
         # `latest`, beside the runs, points at one of them
         if seed.isdecimal():
-            found.setdefault((task, net), {})[int(seed)] = run.parent
+            found.setdefault((label_set, net), {})[int(seed)] = run.parent
     return found
 
 
-def read_row(task: str, net: str, runs: Mapping[int, Path], protocol: Protocol) -> tuple[Row | None, list[str]]:
-    """Judge the runs of a net on a task.
+def read_row(label_set: str, net: str, runs: Mapping[int, Path], protocol: Protocol) -> tuple[Row | None, list[str]]:
+    """Judge the finished runs of a net on a label set; gives None if none can be judged, and what could not be.
 
     The interval is that of the seeds' mean: a resample of the test records judges all seeds on the same records, and
     their mean is one value. So it tells how far the mean depends on the choice of test records.
-
-    Args:
-        task: The label set.
-        net: The net.
-        runs: Folders of finished runs, by seed.
-        protocol: How intervals are made.
-
-    Returns:
-        The row, or None if no run can be judged; and what could not be.
     """
     judged: dict[int, Run] = {}
     problems = []
@@ -93,8 +78,8 @@ def read_row(task: str, net: str, runs: Mapping[int, Path], protocol: Protocol) 
         try:
             judged[seed] = _read_run(folder, next(iter(judged.values()), None))
         except ProjectionError as error:
-            problems.append(f"{task} {net} {seed}: {error}")
-    return _row(task, net, judged, protocol) if judged else None, problems
+            problems.append(f"{label_set} {net} {seed}: {error}")
+    return _row(label_set, net, judged, protocol) if judged else None, problems
 
 
 def _read_run(folder: Path, first: Run | None) -> Run:
@@ -106,7 +91,7 @@ def _read_run(folder: Path, first: Run | None) -> Run:
     return run
 
 
-def _row(task: str, net: str, runs: Mapping[int, Run], protocol: Protocol) -> Row:
+def _row(label_set: str, net: str, runs: Mapping[int, Run], protocol: Protocol) -> Row:
     low, high, note = nan, nan, ""
     try:
         low, high = _interval([run.test for run in runs.values()], protocol)
@@ -116,7 +101,7 @@ def _row(task: str, net: str, runs: Mapping[int, Run], protocol: Protocol) -> Ro
     aurocs = {seed: _macro_auroc(run.test) for seed, run in runs.items()}
     epochs = "/".join(sorted({str(run.config["trainer"]["max_epochs"]) for run in runs.values()}))
     records, classes = first.test.scores.shape
-    return Row(task, net, aurocs, low, high, records, classes, epochs, _data(first), note)
+    return Row(label_set, net, aurocs, low, high, records, classes, epochs, _data(first), note)
 
 
 def _macro_auroc(test: Predictions) -> float:
@@ -130,6 +115,5 @@ def _interval(tests: Sequence[Predictions], protocol: Protocol) -> tuple[float, 
 
 
 def _data(run: Run) -> tuple[str, str]:
-    facts = run.provenance.get("data") or {}
-    sources = set(str(facts.get("source", "unknown")).split(", "))
-    return ", ".join(sorted(sources)), str(facts.get("signals_sha256", ""))
+    sources = sorted(set(run.data_facts("source"))) or ["unknown"]
+    return ", ".join(sources), ", ".join(run.data_facts("signals_sha256"))

@@ -14,22 +14,14 @@ _SLURM = HOME / "launchers" / "slurm"
 
 
 def runs_path() -> Path:
-    """Find where jobs keep their run folders.
-
-    Returns:
-        RUNS_PATH, of the environment or of site.env.
-    """
+    """Find where jobs keep their run folders: RUNS_PATH, of the environment or of site.env."""
     script = 'source "$1/lib.sh" && read_own_site && absolute "${RUNS_PATH:-$home/runs}"'
     found = subprocess.run(["bash", "-euc", script, "-", _SLURM], check=True, capture_output=True, text=True)
     return Path(found.stdout.strip())
 
 
 def queued() -> set[Path]:
-    """List the run folders of jobs that wait or run, which must be left to them.
-
-    Returns:
-        The folders; none where there is no Slurm.
-    """
+    """List the run folders of jobs that wait or run, which must be left to them; none where there is no Slurm."""
     if shutil.which("squeue") is None:
         return set()
     command = ["squeue", "--me", "--noheader", "--array", "--name=projection_train", "--format=%F %K"]
@@ -52,7 +44,7 @@ def submit(cells: Sequence[Cell], check: Sequence[str], arguments: Sequence[str]
     """Submit cells as one job array; ends this process if they are refused.
 
     Args:
-        cells: The cells.
+        cells: Those to train.
         check: The experiments that submit.sh checks: one for each data file, since all were parsed here already.
         arguments: The words of ARGS.
     """

@@ -1,18 +1,20 @@
-"""The cells of a table: each task, net and seed, and the run folder of each."""
+"""The cells of a table: each label set, net and seed, and the run folder of each."""
 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from projection.errors import ProjectionError
 from projection.experiment import CONFIGS
+from projection.runs.folder import LAST
 
 HOME = Path(__file__).resolve().parents[2]
-_FOLDERS = {"TASKS": "benchmark", "NETS": "nets"}
+_FOLDERS = {"LABELS": "benchmark", "NETS": "nets"}
 _LARGEST_SEED = 2**32 - 1
 
 
-class TableError(Exception):
+class TableError(ProjectionError):
     """What is wrong with what was asked for, in one line."""
 
 
@@ -21,57 +23,51 @@ class Cell:
     """A training that a table needs.
 
     Args:
-        task: A file of configs/benchmark.
+        label_set: A file of configs/benchmark.
         net: A file of configs/nets.
         seed: Of the training.
         folder: The run folder.
     """
 
-    task: str
+    label_set: str
     net: str
     seed: int
     folder: Path
 
     @property
     def experiment(self) -> str:
-        """Its configs, as `make fit EXP=...` takes them."""
-        return f"benchmark/{self.task}+nets/{self.net}"
-
-    @property
-    def configs(self) -> Sequence[str]:
-        """Its configs, as `fit` takes them."""
-        return [word for name in self.experiment.split("+") for word in ("--config", f"configs/{name}.yaml")]
+        """Its configs, as EXP and `--config` take them."""
+        return f"benchmark/{self.label_set}+nets/{self.net}"
 
     @property
     def begun(self) -> bool:
         """Whether there is a state to go on from."""
-        return (self.folder / "checkpoints" / "last.ckpt").is_file()
+        return (self.folder / LAST).is_file()
 
     def __str__(self) -> str:
-        return f"{self.task} {self.net} {self.seed}"
+        return f"{self.label_set} {self.net} {self.seed}"
 
 
 def cells_asked_for(environment: Mapping[str, str], folder: Path) -> Sequence[Cell]:
-    """List the cells of TASKS, NETS and SEEDS.
+    """List the cells of LABELS, NETS and SEEDS in a table's folder, seeds varying fastest.
 
     Args:
-        environment: Where these variables are, words separated by spaces or commas. Without them it is all tasks, all
-            nets and seed 0.
+        environment: Where these variables are, words separated by spaces or commas. Without them it is all label sets,
+            all nets and seed 0.
         folder: The table's folder.
 
-    Returns:
-        The cells, seeds varying fastest.
-
     Raises:
-        TableError: If there is no such task, net or seed.
+        TableError: If there is no such label set, net or seed.
     """
-    tasks, nets = (_names(environment, variable) for variable in _FOLDERS)
-    seeds = [_seed(word) for word in _words(environment, "SEEDS")] or [0]
+    if environment.get("TASKS"):
+        raise TableError("TASKS is called LABELS now")
+    label_sets, nets = (_names(environment, variable) for variable in _FOLDERS)
+    seeds = dict.fromkeys([_seed(word) for word in _words(environment, "SEEDS")] or [0])
     return [
-        Cell(task, net, seed, folder / task / net / str(seed))
-        for task in tasks
+        Cell(label_set, net, seed, folder / label_set / net / str(seed))
+        for label_set in label_sets
         for net in nets
-        for seed in dict.fromkeys(seeds)
+        for seed in seeds
     ]
 
 
@@ -95,13 +91,7 @@ def _seed(word: str) -> int:
 
 
 def table_folder(runs: Path) -> Path:
-    """Name the folder of the table.
-
-    Args:
-        runs: Where run folders are kept.
-
-    Returns:
-        Its folder of the name TABLE, by default `table`.
+    """Name the table's folder below `runs`, which is TABLE, by default `table`.
 
     Raises:
         TableError: If TABLE is no name.

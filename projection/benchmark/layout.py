@@ -7,13 +7,14 @@ from math import isnan
 
 from projection.benchmark.cells import Row
 from projection.benchmark.published import TEST_RECORDS, Published, read_published, verdict
+from projection.evaluation.protocol import percent
 
 # ours and what was published of the same net; either may be missing
 Line = tuple[Row | None, Published | None]
 
 _WORDS = {"overlap": "overlap", "above": "ours above", "below": "ours below", "unknown": ""}
 _COLUMNS = (
-    *("task", "net", "auroc", "low", "high", "deviation", "seeds", "seed_aurocs", "epochs", "test_records", "data"),
+    *("labels", "net", "auroc", "low", "high", "deviation", "seeds", "seed_aurocs", "epochs", "test_records", "data"),
     *("published_model", "published_auroc", "published_uncertainty", "intervals", "source"),
 )
 
@@ -21,52 +22,43 @@ _COLUMNS = (
 def beside_published(rows: Sequence[Row]) -> dict[str, list[Line]]:
     """Pair our numbers with the published ones.
 
-    Args:
-        rows: Ours.
-
     Returns:
-        Each task's lines: our nets from the best to the worst, then what others published besides.
+        The lines of each label set: our nets from the best to the worst, then what others published besides.
     """
     published, order = read_published(), list(TEST_RECORDS)
-    tasks: dict[str, list[Line]] = {}
-    for task in sorted({row.task for row in rows}, key=lambda task: (task not in order, [*order, task].index(task))):
-        others = {each.net or each.model: each for each in published if each.task == task}
-        ours = sorted((row for row in rows if row.task == task), key=lambda row: -row.mean)
+    label_sets: dict[str, list[Line]] = {}
+    trained = {row.label_set for row in rows}
+    for label_set in [name for name in order if name in trained] + sorted(trained.difference(order)):
+        others = {each.net or each.model: each for each in published if each.label_set == label_set}
+        ours = sorted((row for row in rows if row.label_set == label_set), key=lambda row: -row.mean)
         lines: list[Line] = [(row, others.pop(row.net, None)) for row in ours]
         rest = sorted(others.values(), key=lambda each: -each.auroc)
-        tasks[task] = lines + [(None, each) for each in rest]
-    return tasks
+        label_sets[label_set] = lines + [(None, each) for each in rest]
+    return label_sets
 
 
-def as_markdown(tasks: Mapping[str, Sequence[Line]], confidence: float) -> str:
-    """Write the table as Markdown.
+def as_markdown(label_sets: Mapping[str, Sequence[Line]], confidence: float) -> str:
+    """Write the table as Markdown: a section for each label set, and the sources.
 
     Args:
-        tasks: The lines of each task.
+        label_sets: The lines of each label set.
         confidence: Of our intervals (0 to 1).
-
-    Returns:
-        A section for each task, and the sources.
     """
-    sources = list(dict.fromkeys(each.source for lines in tasks.values() for _, each in lines if each))
-    head = ["net", "AUROC", f"{confidence:.0%} interval", "s.d.", "seeds", "epochs", "published", "intervals"]
+    sources = list(dict.fromkeys(each.source for lines in label_sets.values() for _, each in lines if each))
+    head = ["net", "AUROC", f"{percent(confidence)} interval", "s.d.", "seeds", "epochs", "published", "intervals"]
     text = ["# Macro AUROC on the test fold, beside published numbers", ""]
-    for task, lines in tasks.items():
+    for label_set, lines in label_sets.items():
         first = next(row for row, _ in lines if row)
-        text += [f"## {task}: {first.classes} classes, {first.records:,} test records", ""]
-        for note in notes(task, lines):
+        text += [f"## {label_set}: {first.classes} classes, {first.records:,} test records", ""]
+        for note in notes(label_set, lines):
             text += [f"> {note}", ""]
         text += [*_aligned([head, *(_cells(line, sources) for line in lines)]), ""]
     text += [f"[{number}] {source}  " for number, source in enumerate(sources, 1)]
     return "\n".join(text) + "\n"
 
 
-def notes(task: str, lines: Sequence[Line]) -> list[str]:
-    """Say what keeps a task's numbers from being compared with published ones.
-
-    Args:
-        task: The label set.
-        lines: Its lines.
+def notes(label_set: str, lines: Sequence[Line]) -> list[str]:
+    """Say what keeps a label set's numbers from being compared with published ones.
 
     Returns:
         Sentences, none if they stand on all of PTB-XL's test fold.
@@ -75,7 +67,7 @@ def notes(task: str, lines: Sequence[Line]) -> list[str]:
     found = [row.note for row in rows if row.note]
     for source in sorted({row.data[0] for row in rows} - {"PTB-XL"}):
         found.append(f"The data are {source!r}, not PTB-XL: these numbers are no result.")
-    fewest, expected = min(row.records for row in rows), TEST_RECORDS.get(task, 0)
+    fewest, expected = min(row.records for row in rows), TEST_RECORDS.get(label_set, 0)
     if fewest < expected:
         found.append(f"Published numbers stand on all of PTB-XL ({expected:,} test records), these on {fewest:,}.")
     if len({(row.data, row.records) for row in rows}) > 1:
@@ -105,14 +97,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Sequence[str]:
 
 
 def with_uncertainty(published: Published) -> str:
-    """Write a published number as its authors do.
-
-    Args:
-        published: The number.
-
-    Returns:
-        For instance `.925(07)`, or `.941` where it has no uncertainty.
-    """
+    """Write a published number as its authors do: `.925(07)`, or `.941` where it has no uncertainty."""
     digits = f"({round(published.uncertainty * 1000):02d})" if published.uncertainty else ""
     return _short(published.auroc) + digits
 
@@ -121,21 +106,14 @@ def _short(value: float) -> str:
     return "" if isnan(value) else f"{value:.3f}".removeprefix("0")
 
 
-def as_csv(tasks: Mapping[str, Sequence[Line]]) -> str:
-    """Write the table as CSV.
-
-    Args:
-        tasks: The lines of each task.
-
-    Returns:
-        A line for each net and task, and for each published number besides.
-    """
+def as_csv(label_sets: Mapping[str, Sequence[Line]]) -> str:
+    """Write the table as CSV: a line for each net and label set, and for each published number besides."""
     file = io.StringIO()
     writer = csv.DictWriter(file, _COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
-    for task, lines in tasks.items():
+    for label_set, lines in label_sets.items():
         for row, published in lines:
-            record = {"task": task, **_ours(row), **_theirs(published)}
+            record = {"labels": label_set, **_ours(row), **_theirs(published)}
             if row and published:
                 record["intervals"] = verdict(row.low, row.high, published)
             writer.writerow(record)

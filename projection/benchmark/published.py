@@ -9,7 +9,7 @@ from typing import Literal
 
 Verdict = Literal["overlap", "above", "below", "unknown"]
 
-# records with a label of the task in fold 10 of PTB-XL 1.0.3: fewer are not what the published numbers stand on
+# records with a label of the set in fold 10 of PTB-XL 1.0.3: fewer are not what the published numbers stand on
 TEST_RECORDS = {
     "all": 2198,
     "diagnostic": 2158,
@@ -28,32 +28,25 @@ class Published:
     Args:
         model: As its authors call it.
         net: Our name of the same network, or empty.
-        task: The label set.
-        auroc: 0 to 1.
         uncertainty: Half the width of its interval; 0 where none was published.
-        source: Who published it.
     """
 
     model: str
     net: str
-    task: str
+    label_set: str
     auroc: float
     uncertainty: float
     source: str
 
 
 def read_published() -> Sequence[Published]:
-    """Read the published numbers.
-
-    Returns:
-        All of them, in the order of `published.csv`.
-    """
+    """Read the published numbers, in the order of `published.csv`."""
     with _TABLE.open(newline="") as file:
         return [
             Published(
                 row["model"],
                 row["net"],
-                row["task"],
+                row["label_set"],
                 float(row["auroc"]),
                 float(row["uncertainty"] or 0),
                 row["source"],
@@ -65,13 +58,8 @@ def read_published() -> Sequence[Published]:
 def verdict(low: float, high: float, published: Published) -> Verdict:
     """Tell whether our interval and the published one overlap; touching counts.
 
-    Args:
-        low: Lower end of our interval; NaN where there is none.
-        high: Its upper end.
-        published: The other; without an uncertainty it is a point.
-
-    Returns:
-        overlap, above or below (ours lies there), or unknown without an interval of ours.
+    Ours lies above or below; where it has no ends (NaN) the answer is unknown. A published number without an
+    uncertainty is a point.
     """
     if isnan(low) or isnan(high):
         return "unknown"

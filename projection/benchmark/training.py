@@ -18,15 +18,10 @@ _TOLD_TO_END = {status for number in _TOLD for status in (128 + number, -number)
 
 _PATIENCE = 10.0  # seconds: a training that was killed takes a while to end where the disk is busy
 
-_DATA_OPTIONS = ("--data", "--data.path", "--data.init_args.path")
-
 
 @contextmanager
 def alone(folder: Path) -> Iterator[int]:
     """Hold a table's folder while it lasts, so that no cell is trained twice at a time.
-
-    Args:
-        folder: The table's folder.
 
     Yields:
         A file descriptor. Whoever inherits it holds the folder too, until it ends.
@@ -60,15 +55,12 @@ def _lock(held: int, until: float) -> None:
 
 
 def train(cells: Sequence[Cell], arguments: Sequence[str], held: int) -> dict[Cell, str]:
-    """Train cells; what one of them does wrong does not keep the others from it.
+    """Train cells, and tell which failed and how; what one of them does wrong does not keep the others from it.
 
     Args:
         cells: The cells.
         arguments: The words of ARGS.
         held: The descriptor that holds the folder; a training that outlives this process holds it on.
-
-    Returns:
-        The cells that failed, and how.
 
     Raises:
         TableError: If a training was told to end.
@@ -83,41 +75,16 @@ def train(cells: Sequence[Cell], arguments: Sequence[str], held: int) -> dict[Ce
         if status:
             failed[cell] = f"ended with status {status}"
         elif not is_finished(cell.folder):
-            failed[cell] = "left no results.json and predictions"
+            failed[cell] = "left no results and no predictions"
     return failed
 
 
 def show(cells: Sequence[Cell], arguments: Sequence[str]) -> None:
-    """Print the commands that would train cells.
-
-    Args:
-        cells: The cells.
-        arguments: The words of ARGS.
-    """
+    """Print the commands that would train cells."""
     for cell in cells:
         subprocess.run(_command(cell, arguments), cwd=HOME, check=True)
 
 
 def _command(cell: Cell, arguments: Sequence[str]) -> Sequence[str]:
     own = ["--seed_everything", str(cell.seed), "--trainer.default_root_dir", str(cell.folder), "--ckpt_path", "last"]
-    return [str(HOME / "launchers" / "local.sh"), "fit", *cell.configs, *arguments, *own]
-
-
-def make_data(files: Sequence[str], arguments: Sequence[str]) -> None:
-    """Make the data files that are missing, as `make fit` does; those that ARGS name must be there.
-
-    Args:
-        files: Their paths, relative ones to the repository.
-        arguments: The words of ARGS.
-
-    Raises:
-        TableError: If one is missing and cannot be made.
-    """
-    named = any(word.split("=")[0] in _DATA_OPTIONS for word in arguments)
-    for file in dict.fromkeys(files):
-        if (HOME / file).is_file():
-            continue
-        if named or not file.startswith("data/"):
-            raise TableError(f"there is no data file {file}{', which ARGS name' if named else ''}")
-        if subprocess.run(["make", "--no-print-directory", file], cwd=HOME).returncode:
-            raise TableError(f"{file} could not be made")
+    return [str(HOME / "launchers" / "local.sh"), "fit", "--config", cell.experiment, *arguments, *own]

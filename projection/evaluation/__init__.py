@@ -1,5 +1,5 @@
 """Judging runs by the predictions that they stored."""
 
-from projection.evaluation.command import evaluate
+from projection.evaluation.evaluate_runs import evaluate
 
 __all__ = ["evaluate"]

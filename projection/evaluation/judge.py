@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from projection.errors import ProjectionError
-from projection.evaluation.protocol import Protocol, interval
+from projection.evaluation.protocol import Protocol, ends, interval, percent
 from projection.evaluation.subgroups import Subgroup, subgroups
 from projection.metrics import (
     auroc,
     average_precision,
-    bootstrap_auroc,
     brier,
     challenge_weights,
     confusion,
@@ -24,9 +23,13 @@ from projection.metrics import (
     fmax,
     reliability,
 )
+from projection.metrics.bootstrap import Resampled, draw_counts, judge_resamples
 from projection.metrics.calibration import logit
+from projection.runs.differences import unlike
 from projection.runs.predictions import Predictions, check_comparable
 from projection.runs.run import Run, check_run_for_leaks, columns, open_data
+
+_NAMED = 4  # settings in which runs differ; further ones are counted
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,8 @@ class Judgement:
     """What is known of a model.
 
     Args:
-        summary: Numbers over all classes, by name; the AUROC's interval as `auroc_low` and `auroc_high`.
-        classes: Numbers of each class, by name.
+        summary: Numbers over all classes; the AUROC's interval as `auroc_low` and `auroc_high`.
+        classes: Numbers of each class, by the class's name; intervals likewise.
         bootstrap: The macro AUROC of each resample, for comparisons; NaN where classes are too rare for resampling.
         confidence: Of the intervals (0 to 1).
         subgroups: The AUROC in parts of the test records; none where the table of records is not at hand.
@@ -64,13 +67,6 @@ class Judgement:
 def judge_run(run: Run, protocol: Protocol) -> Judgement:
     """Judge a run, also in subgroups, once it is sure that it was not tested on what it learned from.
 
-    Args:
-        run: The run.
-        protocol: How.
-
-    Returns:
-        The judgement.
-
     Raises:
         ProjectionError: If a record or a patient is in two splits, or patients are wanted and unknown.
     """
@@ -81,9 +77,9 @@ def judge_run(run: Run, protocol: Protocol) -> Judgement:
     except ProjectionError as error:
         if protocol.by_patient:
             raise
-        notes = [f"No subgroups, and no check for patients in two splits: {error}"]
         judged = judge(run.validation, run.test, protocol)
-        return replace(judged, notes=[*judged.notes, *notes])
+        note = f"No subgroups, and no check for patients in two splits: {error}"
+        return replace(judged, notes=[*judged.notes, note])
     check_run_for_leaks(run, data)
     records = columns(data, run.test.ids.numpy())
     patients = torch.from_numpy(records["patient_id"]) if protocol.by_patient else None
@@ -92,16 +88,10 @@ def judge_run(run: Run, protocol: Protocol) -> Judgement:
 
 
 def judge(validation: Predictions, test: Predictions, protocol: Protocol, patients: Tensor | None = None) -> Judgement:
-    """Judge a model.
+    """Judge a model by its predictions of folds 9 and 10.
 
     Args:
-        validation: Its predictions of fold 9.
-        test: Its predictions of fold 10.
-        protocol: How.
         patients: Whose each test record is, `(records,)`, to draw by patient; None draws records.
-
-    Returns:
-        The judgement.
     """
     thresholds = fit_thresholds(validation.scores, validation.labels, protocol.criterion, protocol.sensitivity)
     decisions = test.scores >= thresholds
@@ -119,20 +109,22 @@ def judge(validation: Predictions, test: Predictions, protocol: Protocol, patien
         "f1": counted.f_score(),
     }
     resampled, notes = _resampled(test, protocol, patients)
-    summary = _summary(columns, resampled, protocol.confidence)
+    for key, values in (("auroc", resampled.auroc), ("average_precision", resampled.average_precision)):
+        columns[f"{key}_low"], columns[f"{key}_high"] = ends(values, protocol.confidence)
+    summary = _summary(columns, resampled.macro_auroc, protocol.confidence)
     summary["validation_auroc"] = float(auroc(validation.scores, validation.labels).nanmean())
     summary["fmax"] = float(fmax(test.scores, test.labels))
     summary |= _challenge_scores(validation, test) | _calibration(validation, test)
     names = test.class_names
     rows = {name: {key: float(column[i]) for key, column in columns.items()} for i, name in enumerate(names)}
-    return Judgement(summary, rows, resampled, protocol.confidence, notes=notes)
+    return Judgement(summary, rows, resampled.macro_auroc, protocol.confidence, notes=notes)
 
 
 def compare(one: Predictions, other: Predictions, judged: tuple[Judgement, Judgement]) -> dict[str, float]:
     """Compare two models by the paired bootstrap: each resample judges both on the same records.
 
     Args:
-        one: Test predictions of the first.
+        one: Test predictions of the first model.
         other: Of the second.
         judged: Their judgements, by the same protocol.
 
@@ -150,33 +142,30 @@ def compare(one: Predictions, other: Predictions, judged: tuple[Judgement, Judge
 
 
 def comparison(runs: Sequence[Run], judged: Sequence[Judgement]) -> list[str]:
-    """Say in words how runs differ.
-
-    Args:
-        runs: The runs.
-        judged: Their judgements, in the same order.
-
-    Returns:
-        A line of mean and spread, and of two runs their difference; none for a single run.
-    """
+    """Say in words how runs differ: mean and spread over seeds, and of two runs their difference."""
     if len(runs) < 2:
         return []
     values = [each.summary["auroc"] for each in judged]
     lines = [f"AUROC of {len(runs)} runs: {statistics.mean(values):.4f} (s.d. {statistics.stdev(values):.4f})"]
+    if others := unlike(runs):
+        more = f" and {len(others) - _NAMED} more settings" if len(others) > _NAMED else ""
+        lines = [f"No mean over runs: they differ in more than the seed ({', '.join(others[:_NAMED])}{more})."]
     if len(runs) == 2:
         found = compare(runs[0].test, runs[1].test, (judged[0], judged[1]))
         lines.append(
             f"Difference {found['difference']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}], p = {found['p']:.3f} "
-            f"(first minus second run, paired bootstrap, {judged[0].confidence:.0%} interval)"
+            f"(first minus second run, paired bootstrap, {percent(judged[0].confidence)} interval)"
         )
     return lines
 
 
-def _resampled(test: Predictions, protocol: Protocol, patients: Tensor | None) -> tuple[Tensor, list[str]]:
+def _resampled(test: Predictions, protocol: Protocol, patients: Tensor | None) -> tuple[Resampled, list[str]]:
     try:
-        return bootstrap_auroc(test.scores, test.labels, protocol.resamples, protocol.seed, patients), []
+        counts = draw_counts(test.labels, protocol.resamples, protocol.seed, patients)
+        return judge_resamples(test.scores, test.labels, counts), []
     except ProjectionError as error:
-        return torch.full((protocol.resamples,), torch.nan, dtype=torch.float64), [f"No interval: {error}"]
+        undefined = torch.full((protocol.resamples, test.labels.shape[1]), torch.nan, dtype=torch.float64)
+        return Resampled(undefined, undefined), [f"No interval: {error}"]
 
 
 def _summary(columns: Mapping[str, Tensor], resampled: Tensor, confidence: float) -> dict[str, float]:

@@ -11,15 +11,7 @@ from projection.metrics.thresholds import Criterion
 
 @dataclass(frozen=True)
 class Protocol:
-    """How to judge.
-
-    Args:
-        criterion: What thresholds are fitted for.
-        sensitivity: The wanted sensitivity, where criterion asks for one (0 to 1).
-        resamples: Of the bootstrap (1 or more).
-        seed: Of the bootstrap.
-        confidence: Of its intervals (0 to 1).
-        by_patient: Draw patients with all of their records instead of single records.
+    """How to judge; the arguments of `evaluate` say what each means.
 
     Raises:
         ProjectionError: If one is out of its range.
@@ -37,17 +29,18 @@ class Protocol:
             raise ProjectionError("resamples is 1 or more, confidence and sensitivity are between 0 and 1.")
 
 
-def interval(values: Tensor, confidence: float) -> tuple[float, float]:
-    """Give the percentile interval of resampled values.
-
-    Args:
-        values: `(resamples,)`.
-        confidence: 0 to 1.
-
-    Returns:
-        Its ends.
-    """
+def ends(values: Tensor, confidence: float) -> Tensor:
+    """Give the ends of the percentile interval of values `(resamples, ...)`, `(2, ...)`; NaN where one is."""
     outside = (1 - confidence) / 2
-    ends = torch.tensor([outside, 1 - outside], dtype=values.dtype)
-    low, high = values.quantile(ends).tolist()
+    return values.quantile(torch.tensor([outside, 1 - outside], dtype=values.dtype), dim=0)
+
+
+def interval(values: Tensor, confidence: float) -> tuple[float, float]:
+    """Give the ends of the percentile interval of values `(resamples,)` at a confidence of 0 to 1."""
+    low, high = ends(values, confidence).tolist()
     return float(low), float(high)
+
+
+def percent(share: float) -> str:
+    """Write a confidence in percent, with the decimals that it has: 95% or 97.5%."""
+    return f"{100 * share:.6g}%"

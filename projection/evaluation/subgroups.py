@@ -33,11 +33,9 @@ class Subgroup:
     Args:
         attribute: What divides the records, such as sex.
         group: The part, such as female.
-        records: How many.
         classes: How many classes have at least five records with and five without them in the group.
         auroc: Macro over these classes; NaN where there is none.
-        low: Lower end of its bootstrap interval; NaN where classes are too rare for it.
-        high: Upper end.
+        low: Lower end of its bootstrap interval; NaN, like `high`, where classes are too rare for it.
         everyone: The same classes' macro AUROC over all test records, to compare with.
     """
 
@@ -52,15 +50,11 @@ class Subgroup:
 
 
 def subgroups(test: Predictions, records: Mapping[str, NDArray[Any]], protocol: Protocol) -> list[Subgroup]:
-    """Judge a model in every subgroup.
+    """Judge a model in every subgroup that has any record, by attribute.
 
     Args:
         test: Its test predictions.
         records: Columns of the table of records, one entry for each prediction.
-        protocol: How.
-
-    Returns:
-        The subgroups that have any record, by attribute.
     """
     return [
         _judge(test, torch.from_numpy(members), (attribute, group), protocol, torch.from_numpy(records["patient_id"]))

@@ -1,5 +1,5 @@
 """Runs as one page to look at, by themselves and side by side."""
 
-from projection.report.command import report
+from projection.report.report_runs import report
 
 __all__ = ["report"]

@@ -34,11 +34,7 @@ class Attribution:
         return self.logit - self.flat_logit - float(self.values.sum())
 
     def lead_shares(self) -> NDArray[np.float64]:
-        """Compute how the absolute values are divided among the leads.
-
-        Returns:
-            0 to 1, adding up to 1, `(leads,)`; all 0 where nothing is attributed.
-        """
+        """Compute how the absolute values are divided among the leads, adding up to 1; all 0 where there are none."""
         each: NDArray[np.float64] = np.abs(self.values).sum(axis=1)
         return each / max(float(each.sum()), np.finfo(np.float64).tiny)
 
@@ -54,10 +50,7 @@ def integrated_gradients(logit: Callable[[Tensor], Tensor], x: Tensor, steps: in
     Args:
         logit: From signals `(batch, leads, time)` in mV to one logit each, `(batch,)`; in evaluation mode.
         x: The record in mV, `(leads, time)`.
-        steps: Points of the path, in the middle of as many equal parts (1 or more).
-
-    Returns:
-        The attribution.
+        steps: Points of the path, in the middle of as many equal parts.
     """
     total = torch.zeros(x.shape, dtype=torch.float64)
     for shares in torch.split((torch.arange(steps) + 0.5) / steps, _BATCH):

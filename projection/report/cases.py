@@ -14,7 +14,7 @@ from projection.corpus.statements import LEADS, STATEMENTS
 from projection.data.data_set import DataSet
 from projection.data.signal_sets import open_signals
 from projection.report.attribution import Model, integrated_gradients
-from projection.report.ecg import Floats, draw_ecg, smoothed
+from projection.report.electrocardiogram import Floats, draw_ecg, smoothed, strips_of, strongest
 from projection.runs.predictions import Predictions
 from projection.runs.run import positions
 
@@ -32,13 +32,7 @@ _LISTED = 6  # probabilities of a record, beside those of its true statements
 
 @dataclass(frozen=True)
 class Case:
-    """A record to look at.
-
-    Args:
-        statement: The class that it stands for.
-        kind: `false positive`, `false negative` or `typical hit`.
-        row: Its place in the test predictions.
-    """
+    """A record to look at, by its row in the test predictions: a class's false positive, false negative or hit."""
 
     statement: str
     kind: str
@@ -50,11 +44,8 @@ class Shown:
     """A record as the page shows it.
 
     Args:
-        case: Which one, and why.
-        ecg_id: The record's number.
         facts: What the table of records says, as pairs of name and text.
         probabilities: Statement, its probability, and `hit`, `missed`, `false` or nothing.
-        drawing: The electrocardiogram.
         attribution: What was attributed, in words; empty where it was not computed.
     """
 
@@ -67,17 +58,11 @@ class Shown:
 
 
 def choose_cases(test: Predictions, thresholds: NDArray[np.float64], classes: Sequence[str], each: int) -> list[Case]:
-    """Choose records to look at.
+    """Choose records to look at, so many of each kind and class, or as many as there are.
 
-    Args:
-        test: Test predictions.
-        thresholds: Of every class; a statement is predicted where the probability is not below it, `(classes,)`.
-        classes: For which classes.
-        each: How many of each kind and class.
-
-    Returns:
-        For each class the false positives of the highest and the false negatives of the lowest probability, and the
-        true positives nearest to the median probability of all of them; fewer where there are not as many.
+    They are the false positives of the highest and the false negatives of the lowest probability, and the true
+    positives nearest to the median probability of all of them. A statement is predicted where the probability is not
+    below its threshold; there is one for every class of `test`.
     """
     cases = []
     for name in classes:
@@ -107,32 +92,20 @@ def show_cases(
     """Draw records, and say what is known of them.
 
     Args:
-        cases: The records.
-        test: Test predictions.
-        thresholds: Of every class, `(classes,)`.
-        data: The run's data.
+        thresholds: Of every class of `test`.
         records: Columns of the table of records, one entry for each prediction.
-        model: The run's model, to attribute its logits; None draws the traces alone.
-
-    Returns:
-        What to show, in the same order.
+        model: To attribute its logits; None draws the traces alone.
     """
     rows = positions(data, test.ids.numpy()[[case.row for case in cases]])
     signals = open_signals(data.stores).read(rows).float() / data.gain
     shown = []
-    for case, signal in zip(cases, signals, strict=True):
+    for case, row, signal in zip(cases, rows.tolist(), signals, strict=True):
         attribution, words = _attributed(case, test, signal, model, data.sampling_rate)
-        title = f"Electrocardiogram of record {int(test.ids[case.row])}: {case.kind} of {case.statement}"
-        shown.append(
-            Shown(
-                case=case,
-                ecg_id=int(test.ids[case.row]),
-                facts=_facts({name: column[case.row] for name, column in records.items()}),
-                probabilities=_probabilities(test, thresholds, case.row),
-                drawing=draw_ecg(title, signal.numpy(), data.sampling_rate, attribution),
-                attribution=words,
-            )
-        )
+        ecg_id = int(test.ids[case.row])
+        title = f"Electrocardiogram of record {ecg_id}: {case.kind} of {case.statement}"
+        facts = [*_facts({name: column[case.row] for name, column in records.items()}), *statements(data, row)]
+        drawing = draw_ecg(title, signal.numpy(), data.sampling_rate, attribution)
+        shown.append(Shown(case, ecg_id, facts, _probabilities(test, thresholds, case.row), drawing, words))
     return shown
 
 
@@ -143,7 +116,7 @@ def _attributed(
         return None, ""
     column = test.class_names.index(case.statement)
     found = integrated_gradients(lambda x: model(x)[:, column], signal)
-    shares = found.lead_shares()
+    values, shares = smoothed(found.values, sampling_rate), found.lead_shares()
     most = ", ".join(f"{LEADS[lead]} {shares[lead]:.0%}" for lead in np.argsort(-shares)[:4])
     again = 1 / (1 + np.exp(-found.logit))
     words = (
@@ -151,7 +124,32 @@ def _attributed(
         f"from the checkpoint), against {found.flat_logit:+.2f} for a flat line; {abs(found.unexplained):.2f} of the "
         f"difference is error of the summation. Leads with the largest share of absolute attribution: {most}."
     )
-    return smoothed(found.values, sampling_rate), words
+    return values, f"{words}{_peak(values, sampling_rate)}"
+
+
+def _peak(values: Floats, sampling_rate: int) -> str:
+    if not values.any():
+        return ""
+    lead, seconds = strongest(values, sampling_rate)
+    first = strips_of(sampling_rate, values)[-1].first
+    since = f", from {first:g} s on" if first else ""
+    return f" The strongest part is in {lead} at {seconds:.2f} s: the lowest row has ten seconds of that lead{since}."
+
+
+def statements(data: DataSet, row: int) -> list[tuple[str, str]]:
+    """List a record's statements and their likelihoods in per cent, where the table knows them, the surest first."""
+    for store in data.stores:
+        tables = store.tables
+        if row < len(tables):
+            break
+        row -= len(tables)
+    own = slice(tables.indptr[row], tables.indptr[row + 1])
+    pairs = zip(tables.codes[own].tolist(), tables.likelihoods[own].tolist(), strict=True)
+    found = [
+        f"{tables.names[code]} {value:g}" if value else tables.names[code]
+        for code, value in sorted(pairs, key=lambda pair: -pair[1])
+    ]
+    return [("statements", ", ".join(found) or "none")]
 
 
 def _probabilities(test: Predictions, thresholds: NDArray[np.float64], row: int) -> list[tuple[str, str, str]]:

@@ -1,15 +1,18 @@
-"""ROC and precision-recall curves with pointwise bootstrap bands."""
+"""ROC and precision-recall curves with pointwise bootstrap bands, and the points at which the model decides."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from projection.errors import ProjectionError
-from projection.evaluation.protocol import Protocol
+from projection.evaluation.protocol import Protocol, ends, percent
 from projection.metrics.bootstrap import draw_counts
 from projection.report.svg import UNIT, Axis, Chart
+from projection.report.tables import between, shown
 from projection.runs.predictions import Predictions
 
 GRID = torch.linspace(0, 1, 51, dtype=torch.float64)
@@ -21,14 +24,7 @@ MOST_BANDS = 2
 
 @dataclass(frozen=True)
 class Curve:
-    """A curve and its band.
-
-    Args:
-        x: Abscissae, float64 `(points,)`.
-        y: Ordinates, float64 `(points,)`.
-        low: Lower end of the band at `GRID`, float64 `(51,)`.
-        high: Its upper end.
-    """
+    """A curve, float64 `(points,)`, and the ends of its band at `GRID`, `(51,)`."""
 
     x: Tensor
     y: Tensor
@@ -36,17 +32,15 @@ class Curve:
     high: Tensor
 
 
-@dataclass(frozen=True)
-class Curves:
-    """The curves of a class.
-
-    Args:
-        roc: Sensitivity over 1 - specificity.
-        precision_recall: Precision over recall.
-    """
+class Curves(NamedTuple):
+    """The curves of a class: sensitivity over 1 - specificity, and precision over recall."""
 
     roc: Curve
     precision_recall: Curve
+
+
+Numbers = Mapping[str, float]
+"""What a judgement says of a class."""
 
 
 def cumulated(scores: Tensor, positive: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,64 +65,30 @@ def cumulated(scores: Tensor, positive: Tensor, weights: Tensor) -> tuple[Tensor
 
 
 def roc_points(true: Tensor, false: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute the points of ROC curves, one for each distinct score.
-
-    Args:
-        true: True reports, as `cumulated` counts them, `(resamples, points)`.
-        false: False reports, likewise.
-
-    Returns:
-        False-positive rates and sensitivities, float64 `(resamples, points)`, from (0, 0) to (1, 1).
-    """
+    """Turn what `cumulated` counts into false-positive rates and sensitivities, from (0, 0) to (1, 1)."""
     return false / false[:, -1:], true / true[:, -1:]
 
 
 def precision_recall_points(true: Tensor, false: Tensor) -> tuple[Tensor, Tensor]:
-    """Compute the points of precision-recall curves, one for each distinct score.
-
-    Args:
-        true: True reports, as `cumulated` counts them, `(resamples, points)`.
-        false: False reports, likewise.
-
-    Returns:
-        Recalls and precisions, float64 `(resamples, points - 1)`, by falling threshold.
-    """
+    """Turn what `cumulated` counts into recalls and precisions, `(resamples, points - 1)`, by falling threshold."""
     hits, reported = true[:, 1:], (true + false)[:, 1:]
     # nothing is reported yet by a resample that lacks the highest scores
     return hits / hits[:, -1:], torch.where(reported > 0, hits / reported, 1.0)
 
 
-def draw_resamples(test: Predictions, protocol: Protocol, patients: Tensor | None) -> Tensor:
-    """Draw the resamples of the AUROC's interval again.
+def counts_of(test: Predictions, protocol: Protocol, patients: Tensor | None) -> Tensor:
+    """Count how often each resample of the intervals holds each record, `(records, resamples)`.
 
-    Args:
-        test: Test predictions.
-        protocol: Resamples and seed.
-        patients: Whose each record is, to draw patients; None draws records.
-
-    Returns:
-        How often each resample holds each record, float32 `(records, resamples)`; the records themselves, once, where
-        classes are too rare for resampling, so that there are no bands as there is no interval.
+    Where classes are too rare for resampling, each record is held once: bands have no width then.
     """
-    positive = test.labels > 0
-    defined = positive.any(dim=0) & ~positive.all(dim=0)
     try:
-        return draw_counts(positive[:, defined], protocol.resamples, protocol.seed, patients)
+        return draw_counts(test.labels, protocol.resamples, protocol.seed, patients)
     except ProjectionError:
-        return torch.ones(len(positive), 1)
+        return torch.ones(len(test.labels), 1)
 
 
 def class_curves(test: Predictions, counts: Tensor, confidence: float) -> dict[str, Curves]:
-    """Compute the curves of every class that has both outcomes.
-
-    Args:
-        test: Test predictions.
-        counts: How often each resample holds each record, `(records, resamples)`.
-        confidence: Of the bands (0 to 1).
-
-    Returns:
-        The curves by class name.
-    """
+    """Compute the curves of every class that has both outcomes; `counts` are those of `counts_of`."""
     positive = test.labels > 0
     defined = positive.any(dim=0) & ~positive.all(dim=0)
     return {
@@ -138,44 +98,44 @@ def class_curves(test: Predictions, counts: Tensor, confidence: float) -> dict[s
     }
 
 
-def roc_chart(name: str, runs: Sequence[Curve]) -> Chart:
-    """Draw the ROC curves of a class.
-
-    Args:
-        name: The class.
-        runs: A curve for each run.
-
-    Returns:
-        The chart.
-    """
+def roc_chart(name: str, runs: Sequence[Curve], numbers: Sequence[Numbers]) -> Chart:
+    """Draw a class's ROC curve of each run, with a dot at the run's threshold."""
     chart = Chart(f"ROC curve of {name}", Axis("1 - specificity", *UNIT), Axis("sensitivity", *UNIT))
     chart.line([0, 1], [0, 1], faint=True)
-    return _with_curves(chart, runs)
+    return _with_curves(chart, runs, [(1 - each["specificity"], each["sensitivity"]) for each in numbers])
 
 
-def precision_recall_chart(name: str, runs: Sequence[Curve], prevalence: float) -> Chart:
-    """Draw the precision-recall curves of a class.
-
-    Args:
-        name: The class.
-        runs: A curve for each run.
-        prevalence: Share of the test records that have the statement: what guessing reaches.
-
-    Returns:
-        The chart.
-    """
+def precision_recall_chart(name: str, runs: Sequence[Curve], numbers: Sequence[Numbers], prevalence: float) -> Chart:
+    """Draw a class's precision-recall curve of each run, with a dot at its threshold; guessing has the prevalence."""
     across, up = Axis("recall (sensitivity)", *UNIT), Axis("precision (PPV)", *UNIT)
     chart = Chart(f"Precision-recall curve of {name}", across, up)
     chart.line([0, 1], [prevalence, prevalence], faint=True)
-    return _with_curves(chart, runs)
+    return _with_curves(chart, runs, [(each["sensitivity"], each["ppv"]) for each in numbers])
 
 
-def _with_curves(chart: Chart, runs: Sequence[Curve]) -> Chart:
+def in_words(numbers: Numbers, confidence: float) -> str:
+    """Say a class's areas with their intervals, and what its threshold reaches."""
+    areas = [
+        f"{title} {shown(numbers[key], 3)} ({percent(confidence)}: {between(numbers, key)})"
+        for key, title in (("auroc", "AUROC"), ("average_precision", "average precision"))
+    ]
+    if not isfinite(numbers["threshold"]):
+        return f"{', '.join(areas)}. It has no threshold and is never predicted: the validation records do not tell."
+    reached = [
+        f"{title} {shown(numbers[key], 3)}"
+        for key, title in (("sensitivity", "sensitivity"), ("specificity", "specificity"), ("ppv", "PPV"))
+    ]
+    return f"{', '.join(areas)}. At the threshold {shown(numbers['threshold'], 3)}: {', '.join(reached)}."
+
+
+def _with_curves(chart: Chart, runs: Sequence[Curve], points: Sequence[tuple[float, float]]) -> Chart:
     # more than two bands hide each other
     for style, curve in enumerate(runs if len(runs) <= MOST_BANDS else runs[:1]):
         chart.band(GRID.tolist(), curve.low.tolist(), curve.high.tolist(), style)
     for style, curve in enumerate(runs):
         chart.line(curve.x.tolist(), curve.y.tolist(), style)
+    for style, (x, y) in enumerate(points):
+        chart.dots([x], [y], style)
     return chart
 
 
@@ -189,8 +149,7 @@ def _curves(scores: Tensor, positive: Tensor, counts: Tensor, confidence: float)
 
 
 def _banded(points: tuple[Tensor, Tensor], resampled: Tensor, confidence: float) -> Curve:
-    outside = (1 - confidence) / 2
-    low, high = resampled.quantile(torch.tensor([outside, 1 - outside], dtype=torch.float64), dim=0)
+    low, high = ends(resampled, confidence)
     return Curve(points[0][0], points[1][0], low, high)
 
 

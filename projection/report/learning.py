@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from projection.report.svg import Axis, Chart
+from projection.runs.folder import METRICS
 
 _STAGES = {"train": "training, or the only series of a chart", "val": "validation"}
 
@@ -20,16 +21,10 @@ def read_metrics(folder: Path) -> pd.DataFrame:
     """Read what a run logged while it learned.
 
     A resumed run goes on in `metrics-2`, `metrics-3`, ...; where it took up from before the earlier part's end, the
-    later part counts.
-
-    Args:
-        folder: The run folder.
-
-    Returns:
-        A row per logged step, with the columns `step`, `epoch` and one for each value; empty where there is nothing.
+    later part counts. A row per logged step has the columns `step`, `epoch` and one for each value.
     """
     parts: list[pd.DataFrame] = []
-    for place in sorted(folder.glob("metrics*/metrics.csv"), key=_part):
+    for place in sorted(folder.glob(f"{METRICS}*/metrics.csv"), key=_part):
         try:
             later = pd.read_csv(place)
         except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError):
@@ -40,12 +35,9 @@ def read_metrics(folder: Path) -> pd.DataFrame:
 
 
 def learning_curves(runs: Mapping[str, Path], monitored: str | None, lowest: bool) -> tuple[list[Chart], list[str]]:
-    """Draw what runs logged: a chart for each metric, with training and validation together.
+    """Draw what runs, by their names, logged: a chart for each metric, with training and validation together.
 
-    Args:
-        runs: Run folders, by name.
-        monitored: The value by which the best checkpoint was chosen; its best step is marked.
-        lowest: Whether the best value is the lowest one.
+    The best step of the `monitored` value is marked, by which the checkpoint was chosen.
 
     Returns:
         The charts, losses first, and the names of their series: the stages of a single run, or several runs, with a
@@ -106,5 +98,5 @@ def _order(name: str) -> tuple[bool, bool, str]:
 
 
 def _part(place: Path) -> int:
-    found = re.fullmatch(r"metrics-(\d+)", place.parent.name)
+    found = re.fullmatch(rf"{METRICS}-(\d+)", place.parent.name)
     return int(found.group(1)) if found else 1

@@ -21,8 +21,6 @@ class Mistake:
     """Where one statement was predicted instead of, or beside, another.
 
     Args:
-        true: The statement that is true.
-        predicted: The statement that is predicted and not true.
         count: Records of which both hold.
         records: Records with the true statement and without the other one.
         elsewhere: Share for which it is predicted among all records without it (0 to 1).
@@ -70,17 +68,9 @@ def confusion_matrix(labels: Tensor, decisions: Tensor) -> tuple[Tensor, Tensor]
 
 
 def mistakes(test: Predictions, decisions: Tensor, most: int = 15, fewest: int = 5) -> list[Mistake]:
-    """List the most frequent confusions.
+    """List the confusions seen most often beyond what false reports elsewhere explain, by this excess.
 
-    Args:
-        test: Test predictions.
-        decisions: bool `(records, classes)`.
-        most: How many to list.
-        fewest: Records in which a confusion must be seen.
-
-    Returns:
-        The confusions that are seen most often beyond what the predicted statement's false reports elsewhere explain,
-        by this excess.
+    It lists `most` of those that are seen in `fewest` records or more; `decisions` are bool `(records, classes)`.
     """
     hits, records = confusion_matrix(test.labels, decisions)
     negative = (test.labels == 0).double()
@@ -96,17 +86,9 @@ def mistakes(test: Predictions, decisions: Tensor, most: int = 15, fewest: int =
 
 
 def matrix_figure(title: str, rows: Sequence[str], columns: Sequence[str], shares: Tensor, corner: str) -> Markup:
-    """Draw shares as shaded cells with numbers in percent.
+    """Draw shares of 0 to 1, `(rows, columns)`, as shaded cells with numbers in per cent; NaN stays empty.
 
-    Args:
-        title: The figure's accessible name.
-        rows: Names of the rows.
-        columns: Names of the columns.
-        shares: 0 to 1, NaN where undefined, `(rows, columns)`.
-        corner: What rows and columns are.
-
-    Returns:
-        The SVG element.
+    `title` is the figure's accessible name, and `corner` tells what rows and columns are.
     """
     left = 14 + _LETTER * max(len(name) for name in (*rows, corner))
     top = 14 + _LETTER * max(len(name) for name in columns) if len(columns) > 8 else 30.0

@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from projection import __version__
 from projection.errors import ProjectionError
+from projection.evaluation.protocol import percent
 from projection.files import completed_or_removed
-from projection.report.svg import STYLES
+from projection.report.svg import STYLES, stylesheet
 
 
 def check_output(output: Path) -> None:
     """Make sure that a page can be written, before anything is computed.
-
-    Args:
-        output: The page.
 
     Raises:
         ProjectionError: If it is a folder, its folder does not exist, or nothing can be written there.
@@ -33,29 +32,14 @@ def check_output(output: Path) -> None:
 
 
 def write_page(output: Path, content: Mapping[str, Any]) -> None:
-    """Render the page and write it.
-
-    Args:
-        output: The page; it appears whole or not at all.
-        content: The template's variables.
-
-    Raises:
-        ProjectionError: If the disk refuses it.
-    """
+    """Render the template with its variables, and write the page whole or not at all."""
     text = render(content)
     with completed_or_removed(output) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 def render(content: Mapping[str, Any]) -> str:
-    """Render the page; whatever is not drawn by this package is escaped.
-
-    Args:
-        content: The template's variables.
-
-    Returns:
-        The page.
-    """
+    """Render the template with its variables; whatever is not drawn by this package is escaped."""
     # reports, names and configurations are others' text
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -66,4 +50,5 @@ def render(content: Mapping[str, Any]) -> str:
     )
     created = datetime.now().astimezone().strftime("%d %B %Y, %H:%M %Z")
     template = environment.get_template("page.html")
-    return template.render(content, created=created, version=__version__, styles=STYLES)
+    constants = {"version": __version__, "styles": STYLES, "charts": Markup(stylesheet())}
+    return template.render(content, created=created, percent=percent, **constants)

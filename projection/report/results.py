@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from markupsafe import Markup
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -14,19 +15,15 @@ from projection.errors import ProjectionError
 from projection.evaluation.judge import Judgement, comparison
 from projection.evaluation.protocol import Protocol
 from projection.report.attribution import Model
-from projection.report.calibration import reliability_charts, reliability_table
 from projection.report.cases import MEANINGS, choose_cases, show_cases
-from projection.report.curves import class_curves, draw_resamples, precision_recall_chart, roc_chart
-from projection.report.ecg import paper
+from projection.report.curves import class_curves, counts_of, in_words, precision_recall_chart, roc_chart
+from projection.report.electrocardiogram import paper
 from projection.report.forest import forest_plot
 from projection.report.matrices import MOST_CLASSES, co_occurrence, confusion_matrix, matrix_figure, mistakes
-from projection.report.tables import (
-    auroc_table,
-    class_table,
-    mistake_table,
-    subgroup_table,
-    summary_table,
-)
+from projection.report.reliability import reliability_charts, reliability_table
+from projection.report.tables import auroc_table, class_table, mistake_table, subgroup_table, summary_table
+from projection.runs.differences import unlike
+from projection.runs.folder import BEST
 from projection.runs.run import Run, columns, open_data
 
 # classes whose curves are in sight, and whose records are drawn, where a task has more of them
@@ -35,14 +32,7 @@ _CURVES, _CASES = 12, 8
 
 @dataclass(frozen=True)
 class Options:
-    """What is wanted on the page.
-
-    Args:
-        protocol: How runs are judged.
-        cases: Records of each kind and class.
-        classes: Whose records; None chooses.
-        attribution: Whether to attribute logits.
-    """
+    """What is wanted on the page, as the command's arguments say."""
 
     protocol: Protocol
     cases: int
@@ -52,35 +42,27 @@ class Options:
 
 @dataclass(frozen=True)
 class Source:
-    """A run's data, where they are at hand.
-
-    Args:
-        data: The data.
-        records: Columns of the table of records, one entry for each test prediction.
-    """
+    """A run's data, and columns of their table of records with an entry for each test prediction."""
 
     data: DataSet
     records: Mapping[str, NDArray[Any]]
 
 
 def results_of(runs: Sequence[Run], judged: Mapping[str, Judgement], options: Options) -> dict[str, Any]:
-    """Collect everything that follows from predictions.
+    """Collect everything that follows from predictions, as the template's `results`.
 
     Args:
-        runs: The runs, of the same classes and test records.
+        runs: Of the same classes and test records.
         judged: Their judgements by name, in the same order.
         options: What is wanted.
-
-    Returns:
-        The template's `results`.
 
     Raises:
         ProjectionError: If a class in `options` is not one of the runs'.
     """
     first, judgement = runs[0], next(iter(judged.values()))
     source, why = _source(first)
-    patients = _patients(source) if options.protocol.by_patient else None
-    counts = draw_resamples(first.test, options.protocol, patients)
+    patients = torch.from_numpy(source.records["patient_id"]) if source and options.protocol.by_patient else None
+    counts = counts_of(first.test, options.protocol, patients)
     return {
         "protocol": options.protocol,
         "records": len(first.test.ids),
@@ -92,9 +74,9 @@ def results_of(runs: Sequence[Run], judged: Mapping[str, Judgement], options: Op
         "notes": sorted({note for each in judged.values() for note in each.notes}),
         "summary": summary_table(judged, options.protocol),
         "comparison": comparison(runs, list(judged.values())),
-        "auroc": auroc_table(judged) if len(runs) > 1 else None,
+        "auroc": auroc_table(judged, not unlike(runs)) if len(runs) > 1 else None,
         "by_class": {name: class_table(each) for name, each in judged.items()},
-        **_curves(runs, counts, options.protocol.confidence),
+        **_curves(runs, judged, counts, options.protocol.confidence),
         "reliability": _reliability(runs, judged, counts, options.protocol.confidence),
         **_matrices(first, judgement),
         "subgroups": _subgroups(judged, options.protocol),
@@ -115,10 +97,6 @@ def _source(run: Run) -> tuple[Source | None, str]:
         return None, str(error)
 
 
-def _patients(source: Source | None) -> Tensor | None:
-    return None if source is None else torch.from_numpy(source.records["patient_id"])
-
-
 def _frequent(run: Run, most: int) -> list[str]:
     counts = run.test.labels.long().sum(dim=0)
     order = torch.argsort(counts, descending=True, stable=True).tolist()
@@ -126,19 +104,20 @@ def _frequent(run: Run, most: int) -> list[str]:
     return [name for place, name in enumerate(run.test.class_names) if place in kept]
 
 
-def _curves(runs: Sequence[Run], counts: Tensor, confidence: float) -> dict[str, Any]:
+def _curves(runs: Sequence[Run], judged: Mapping[str, Judgement], counts: Tensor, confidence: float) -> dict[str, Any]:
     curves = [class_curves(run.test, counts, confidence) for run in runs]
     in_sight, panels = _frequent(runs[0], _CURVES), []
     for name in curves[0]:
-        positives = int(runs[0].test.labels[:, runs[0].test.class_names.index(name)].sum())
+        numbers = [each.classes[name] for each in judged.values()]
+        positives, records = int(numbers[0]["positives"]), len(runs[0].test.ids)
+        roc, precision_recall = zip(*(each[name] for each in curves), strict=True)
         panels.append(
             {
                 "name": name,
                 "positives": positives,
-                "roc": roc_chart(name, [each[name].roc for each in curves]).svg(),
-                "precision_recall": precision_recall_chart(
-                    name, [each[name].precision_recall for each in curves], positives / len(runs[0].test.ids)
-                ).svg(),
+                "roc": roc_chart(name, roc, numbers).svg(),
+                "precision_recall": precision_recall_chart(name, precision_recall, numbers, positives / records).svg(),
+                "words": [in_words(each, confidence) for each in numbers],
             }
         )
     return {
@@ -161,16 +140,19 @@ def _reliability(
 def _matrices(run: Run, judgement: Judgement) -> dict[str, Any]:
     names = _frequent(run, MOST_CLASSES)
     kept = [run.test.class_names.index(name) for name in names]
+
+    def drawn(title: str, shares: Tensor, corner: str) -> Markup:
+        return matrix_figure(title, names, names, shares[kept][:, kept], corner)
+
     decisions = run.test.scores >= torch.from_numpy(_thresholds(judgement))
     hits, records = confusion_matrix(run.test.labels, decisions)
     together = co_occurrence(run.test.labels)
-    figures = {"co_occurrence": (together, "true \\ also true"), "confusion": (hits / records, "true \\ predicted")}
-    titles = {"co_occurrence": "Statements that are true together", "confusion": "Statements that are predicted"}
-    drawn = {
-        key: matrix_figure(titles[key], names, names, shares[kept][:, kept], corner)
-        for key, (shares, corner) in figures.items()
+    return {
+        "co_occurrence": drawn("Statements that are true together", together, "true \\ also true"),
+        "confusion": drawn("Statements that are predicted", hits / records, "true \\ predicted"),
+        "matrix_classes": len(names),
+        "mistakes": mistake_table(mistakes(run.test, decisions)),
     }
-    return {**drawn, "matrix_classes": len(names), "mistakes": mistake_table(mistakes(run.test, decisions))}
 
 
 def _thresholds(judgement: Judgement) -> NDArray[np.float64]:
@@ -212,7 +194,7 @@ def _model(run: Run, data: DataSet) -> tuple[Model | None, str]:
     from projection.runs.load import load
 
     try:
-        task = load(run.folder / "checkpoints" / "best.ckpt")
+        task = load(run.folder / BEST)
     except ProjectionError as error:
         return None, str(error)
     if (rate := task.sampling_rate) != data.sampling_rate:

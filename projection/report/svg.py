@@ -1,40 +1,28 @@
-"""Charts as inline SVG: small, sharp at any size, and read by screen readers."""
+"""Charts as SVG: small, sharp at any size, and read by screen readers; `charts.css` holds their colours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
+from pathlib import Path
 
 from markupsafe import Markup
 
 STYLES = 6
 """Series that colour and dashes tell apart; further ones begin again."""
 
+UNIT = (0.0, 1.0)
+
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 10.0, 10.0, 38.0
 
 
 def number(value: float) -> str:
-    """Write a coordinate with one decimal, as short as it goes.
-
-    Args:
-        value: In user units.
-
-    Returns:
-        Such as `12.3`, `12` or `-0.5`.
-    """
+    """Write a coordinate with one decimal, as short as it goes: `12.3`, `12` or `-0.5`."""
     text = f"{value:.1f}"
     return text.removesuffix(".0") if text != "-0.0" else "0"
 
 
 def path(xs: Sequence[float], ys: Sequence[float]) -> str:
-    """Write a line as the data of an SVG path; it is broken where a value is not finite.
-
-    Args:
-        xs: Abscissae in user units.
-        ys: Ordinates in user units, as many.
-
-    Returns:
-        Such as `M0 1L2 3`.
-    """
+    """Write a line as the data of an SVG path, such as `M0 1L2 3`; it is broken where a value is not finite."""
     parts, pen_down, last = [], False, ""
     for x, y in zip(xs, ys, strict=True):
         if not (isfinite(x) and isfinite(y)):
@@ -48,16 +36,7 @@ def path(xs: Sequence[float], ys: Sequence[float]) -> str:
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Choose round numbers for an axis.
-
-    Args:
-        low: Its lower end.
-        high: Its upper end, above `low`.
-        about: How many are wanted.
-
-    Returns:
-        Rising multiples of 1, 2 or 5 times a power of ten within the axis.
-    """
+    """Choose round numbers within an axis, about so many: rising multiples of 1, 2 or 5 times a power of ten."""
     raw = (high - low) / about
     power = 10.0 ** floor(log10(raw))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.999)
@@ -67,50 +46,25 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a chart.
-
-    Args:
-        label: What is drawn, with its unit.
-        low: Its lower end.
-        high: Its upper end, above `low`.
-    """
+    """One axis of a chart; `high` is above `low`."""
 
     label: str
     low: float
     high: float
 
     def place(self, value: float) -> float:
-        """Tell where a value lies.
-
-        Args:
-            value: In the axis's unit.
-
-        Returns:
-            0 at the lower end, 1 at the upper one.
-        """
+        """Tell where a value lies: 0 at the lower end, 1 at the upper one."""
         return (value - self.low) / (self.high - self.low)
 
     def marks(self) -> list[float]:
-        """Choose where to write numbers.
-
-        Returns:
-            Values within the axis.
-        """
+        """Choose where to write numbers."""
         return ticks(self.low, self.high)
 
 
-UNIT = (0.0, 1.0)
-
-
 class Chart:
-    """A chart with two axes, to which series are added one after the other.
+    """A chart with two axes, to which series are added one after the other; a series' style is its number.
 
-    Args:
-        title: What it shows, in a few words: its accessible name.
-        x: The horizontal axis.
-        y: The vertical axis.
-        width: In user units, which are CSS pixels at full size.
-        height: In user units.
+    Its title, in a few words, is its accessible name; width and height are in user units, CSS pixels at full size.
     """
 
     def __init__(self, title: str, x: Axis, y: Axis, width: float = 320, height: float = 270) -> None:
@@ -119,76 +73,39 @@ class Chart:
         self._parts: list[Markup] = []
 
     def line(self, xs: Sequence[float], ys: Sequence[float], style: int = 0, faint: bool = False) -> None:
-        """Add a line.
-
-        Args:
-            xs: Abscissae.
-            ys: Ordinates, as many; NaN breaks the line.
-            style: Number of the series.
-            faint: Whether it stands behind the others, as a help for the eye.
-        """
+        """Add a line, broken by NaN; a faint one stands behind the others, as a help for the eye."""
         kind = "guide" if faint else f"line s{style % STYLES}"
         data = path(self._across(xs), self._down(ys))
         self._parts.append(Markup('<path class="{}" d="{}"/>').format(kind, data))
 
     def band(self, xs: Sequence[float], lows: Sequence[float], highs: Sequence[float], style: int = 0) -> None:
-        """Add the area between two lines.
-
-        Args:
-            xs: Abscissae.
-            lows: Lower ends, as many.
-            highs: Upper ends, as many.
-            style: Number of the series.
-        """
+        """Add the area between two lines."""
         kept = [each for each in zip(xs, lows, highs, strict=True) if all(isfinite(value) for value in each)]
         there, down, up = ([each[i] for each in kept] for i in range(3))
         data = path(self._across([*there, *reversed(there)]), self._down([*up, *reversed(down)]))
         self._parts.append(Markup('<path class="band f{}" d="{}Z"/>').format(style % STYLES, data))
 
     def dots(self, xs: Sequence[float], ys: Sequence[float], style: int = 0) -> None:
-        """Add points.
-
-        Args:
-            xs: Abscissae.
-            ys: Ordinates, as many; those that are NaN are left out.
-            style: Number of the series.
-        """
+        """Add points; those that are not finite are left out."""
         for x, y in zip(self._across(xs), self._down(ys), strict=True):
             if isfinite(x) and isfinite(y):
-                dot = '<circle class="f{}" cx="{}" cy="{}" r="3.2"/>'
+                dot = '<circle class="dot f{}" cx="{}" cy="{}" r="4"/>'
                 self._parts.append(Markup(dot).format(style % STYLES, number(x), number(y)))
 
     def whiskers(self, xs: Sequence[float], lows: Sequence[float], highs: Sequence[float], style: int = 0) -> None:
-        """Add vertical intervals.
-
-        Args:
-            xs: Abscissae.
-            lows: Lower ends, as many.
-            highs: Upper ends, as many.
-            style: Number of the series.
-        """
+        """Add vertical intervals; those that are not finite are left out."""
         for x, low, high in zip(xs, lows, highs, strict=True):
             if isfinite(low) and isfinite(high):
                 self.line([x, x], [low, high], style)
 
     def note(self, x: float, y: float, text: str) -> None:
-        """Write a text into the chart, ending at a point.
-
-        Args:
-            x: Abscissa.
-            y: Ordinate.
-            text: Short.
-        """
+        """Write a short text into the chart, ending at a point."""
         (across,), (down,) = self._across([x]), self._down([y])
         part = '<text x="{}" y="{}" text-anchor="end">{}</text>'
         self._parts.append(Markup(part).format(number(across), number(down), text))
 
     def svg(self) -> Markup:
-        """Draw it.
-
-        Returns:
-            The SVG element.
-        """
+        """Draw it."""
         frame = '<rect class="frame" x="{}" y="{}" width="{}" height="{}"/>'
         across, down = self.width - _LEFT - _RIGHT, self.height - _TOP - _BOTTOM
         body = [*self._axes(), Markup(frame).format(number(_LEFT), number(_TOP), number(across), number(down))]
@@ -218,21 +135,29 @@ class Chart:
 
 
 def element(title: str, width: float, height: float, parts: Sequence[Markup], kind: str = "chart") -> Markup:
-    """Put parts into an SVG element with an accessible name.
-
-    Args:
-        title: The name.
-        width: In user units.
-        height: In user units.
-        parts: What it holds.
-        kind: Its CSS class.
-
-    Returns:
-        The SVG element.
-    """
+    """Put parts into an SVG element of a CSS class, with an accessible name, for a page that has `charts.css`."""
     head = '<svg class="{}" viewBox="0 0 {} {}" style="--width:{}px" role="img" aria-label="{}"><title>{}</title>'
     size = (number(width), number(height), number(width))
     return Markup(head).format(kind, *size, title, title) + Markup("").join(parts) + Markup("</svg>")
+
+
+def standalone(title: str, width: float, height: float, parts: Sequence[Markup]) -> Markup:
+    """Put parts into an SVG file of its own, with its styles and a white ground."""
+    head = '<svg xmlns="http://www.w3.org/2000/svg" width="{0}" height="{1}" viewBox="0 0 {0} {1}" role="img">'
+    size = Markup(head).format(number(width), number(height))
+    style = Markup("<title>{}</title><style>{}</style>").format(title, Markup(stylesheet()))
+    return (
+        size
+        + style
+        + Markup('<rect width="100%" height="100%" fill="#fff"/>')
+        + Markup("").join(parts)
+        + Markup("</svg>\n")
+    )
+
+
+def stylesheet() -> str:
+    """Read the colours of all charts."""
+    return Path(__file__).with_name("charts.css").read_text()
 
 
 def _shown(value: float) -> str:

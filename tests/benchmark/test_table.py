@@ -34,7 +34,7 @@ def cell(
     records: int = 400,
     epochs: int = 50,
 ) -> None:
-    """Write the run `task/net/seed`, whose validation is better than its test."""
+    """Write the run `label set/net/seed`, whose validation is better than its test."""
     run = folder / name
     write(run, "val", made_up(skill + 1, records, seed, first=records))
     write(run, "test", made_up(skill, records, seed))
@@ -63,7 +63,7 @@ def test_seeds_are_joined_and_laid_beside_published_numbers(tmp_path: Path, caps
     source = "Strodthoff et al. 2021, doi:10.1109/jbhi.2020.3022989"
     ours = {"auroc": np.mean(aurocs), "low": low, "high": high, "deviation": np.std(aurocs, ddof=1)}
     assert lines[1] == {
-        **{"task": "rhythm", "net": "xresnet1d101", "seeds": "0 2 10", "epochs": "50/60", "test_records": "400"},
+        **{"labels": "rhythm", "net": "xresnet1d101", "seeds": "0 2 10", "epochs": "50/60", "test_records": "400"},
         **{name: f"{value:.6f}" for name, value in ours.items()},
         "seed_aurocs": " ".join(f"{value:.6f}" for value in aurocs),
         **{"data": "PTB-XL", "published_model": "xresnet1d101", "published_auroc": "0.957", "source": source},
@@ -73,7 +73,7 @@ def test_seeds_are_joined_and_laid_beside_published_numbers(tmp_path: Path, caps
     better = lines[0]
     assert (better["net"], better["seeds"], better["deviation"]) == ("xresnet1d18", "0", "")
     assert {better[name] for name in better if name.startswith("published") or name == "intervals"} == {""}
-    others = [each for each in read_published() if each.task == "rhythm" and each.net != "xresnet1d101"]
+    others = [each for each in read_published() if each.label_set == "rhythm" and each.net != "xresnet1d101"]
     assert sorted(line["published_model"] for line in lines[2:]) == sorted(each.model for each in others)
     values = [float(line["published_auroc"]) for line in lines[2:]]
     assert values == sorted(values, reverse=True)
@@ -93,25 +93,25 @@ def test_seeds_are_joined_and_laid_beside_published_numbers(tmp_path: Path, caps
     assert f"[1] {source}" in text
     assert "Published numbers stand on all of PTB-XL (2,098 test records), these on 400." in text
     assert "no result" not in text
-    assert (tmp_path / "table.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "table.svg").read_text().startswith("<svg ")
 
 
-def row(task: str, net: str, auroc: float) -> Row:
+def row(label_set: str, net: str, auroc: float) -> Row:
     """What is known of one seed, within a hundredth."""
-    data = ("PTB-XL", "0")
-    return Row(task, net, {0: auroc}, auroc - 0.01, auroc + 0.01, TEST_RECORDS.get(task, 1), 5, "50", data, "")
+    records, data = TEST_RECORDS.get(label_set, 1), ("PTB-XL", "0")
+    return Row(label_set, net, {0: auroc}, auroc - 0.01, auroc + 0.01, records, 5, "50", data, "")
 
 
-def test_tasks_come_in_their_published_order_and_nets_from_the_best_to_the_worst() -> None:
+def test_label_sets_come_in_their_published_order_and_nets_from_the_best_to_the_worst() -> None:
     rows = [row("rhythm", "s4", 0.9), row("own", "s4", 0.9), row("all", "lstm", 0.8), row("all", "s4", 0.99)]
-    tasks = beside_published([*rows, row("all", "xresnet1d101", 0.92)])
-    assert list(tasks) == ["all", "rhythm", "own"]
-    assert [ours.net for ours, _ in tasks["all"] if ours] == ["s4", "xresnet1d101", "lstm"]
-    for task, lines in tasks.items():
+    found = beside_published([*rows, row("all", "xresnet1d101", 0.92)])
+    assert list(found) == ["all", "rhythm", "own"]
+    assert [ours.net for ours, _ in found["all"] if ours] == ["s4", "xresnet1d101", "lstm"]
+    for label_set, lines in found.items():
         pairs = [(ours, published) for ours, published in lines if ours and published]
-        assert all((published.net, published.task) == (ours.net, task) for ours, published in pairs)
-    assert tasks["own"] == [(rows[1], None)]
-    ends = [line.rsplit("|", 2)[1].strip() for line in as_markdown(tasks, 0.95).splitlines() if line[:1] == "|"]
+        assert all((published.net, published.label_set) == (ours.net, label_set) for ours, published in pairs)
+    assert found["own"] == [(rows[1], None)]
+    ends = [line.rsplit("|", 2)[1].strip() for line in as_markdown(found, 0.95).splitlines() if line[:1] == "|"]
     assert ends[2:5] == ["ours above", "overlap", "ours below"]
 
 
@@ -123,7 +123,7 @@ def test_the_net_with_the_fewest_records_is_warned_of() -> None:
     ]
 
 
-def test_of_a_task_without_resamples_there_is_no_interval_and_no_verdict(tmp_path: Path) -> None:
+def test_of_a_label_set_without_resamples_there_is_no_interval_and_no_verdict(tmp_path: Path) -> None:
     cell(tmp_path, "form/s4/0")
     for split, first in (("val", 50), ("test", 0)):
         rare = made_up(1.0, records=40, first=first)
@@ -162,10 +162,10 @@ def test_what_is_asked_for_is_shown_and_what_has_not_finished_is_named(
     for name in ("all/s4/0", "all/s4/1", "all/lstm/0", "own/mine/0", "own/mine/1"):
         cell(tmp_path, name)
     (tmp_path / "own" / "mine" / "1" / "results.json").unlink()
-    found = make(tmp_path, "--tasks", "[own]", "--output", str(tmp_path))
-    assert [(line["task"], line["net"], line["seeds"]) for line in found] == [("own", "mine", "0")]
+    found = make(tmp_path, "--labels", "[own]", "--output", str(tmp_path))
+    assert [(line["labels"], line["net"], line["seeds"]) for line in found] == [("own", "mine", "0")]
     assert "Not finished: own mine 1\n" in capsys.readouterr().out
-    found = make(tmp_path, "--tasks", "[all]", "--nets", "[s4]", "--seeds", "[1]")
+    found = make(tmp_path, "--labels", "[all]", "--nets", "[s4]", "--seeds", "[1]")
     assert [(line["net"], line["seeds"]) for line in found if line["net"]] == [("s4", "1")]
 
 
@@ -185,13 +185,13 @@ def test_what_cannot_be_judged_does_not_keep_the_others_from_it(tmp_path: Path) 
 
 def test_published_numbers_are_whole_and_cited() -> None:
     published = read_published()
-    assert {each.task for each in published} == set(TEST_RECORDS)
-    assert len({(each.model, each.task) for each in published}) == len(published) == 17 * 6
+    assert {each.label_set for each in published} == set(TEST_RECORDS)
+    assert len({(each.model, each.label_set) for each in published}) == len(published) == 17 * 6
     assert all(0.7 < each.auroc < 1 and 0 <= each.uncertainty < 0.03 for each in published)
     assert {each.source.split(":")[-1] for each in published} == {"10.1109/jbhi.2020.3022989", "2509.25095"}
     nets = {path.stem for path in (Path(__file__).parents[2] / "configs" / "nets").glob("*.yaml")}
     assert {each.net for each in published if each.net} <= nets
-    (one,) = (each for each in published if (each.model, each.task) == ("xresnet1d101", "all"))
+    (one,) = (each for each in published if (each.model, each.label_set) == ("xresnet1d101", "all"))
     assert (one.auroc, one.uncertainty) == (0.925, 0.007)
 
 

@@ -43,12 +43,36 @@ def summary_and_classes(
 
 def resampled_auroc(test: Predictions, protocol: Protocol, patients: NDArray[np.int64] | None = None) -> Numbers:
     """Judge each resample by scikit-learn, after repeating its records."""
+    return np.nanmean(resampled_classes(test, protocol, roc_auc_score, patients), axis=1)
+
+
+def resampled_classes(
+    test: Predictions, protocol: Protocol, metric: Callable[..., float], patients: NDArray[np.int64] | None = None
+) -> Numbers:
+    """Judge each class in each resample, `(resamples, classes)`; NaN for a class without both outcomes."""
     scores, labels = test.scores.numpy(), test.labels.numpy()
     both = (labels.min(axis=0) == 0) & (labels.max(axis=0) == 1)
     whose = None if patients is None else torch.from_numpy(patients)
     counts = draw_counts(torch.from_numpy(labels[:, both] > 0), protocol.resamples, protocol.seed, whose)
     chosen = [np.repeat(np.arange(len(scores)), count) for count in counts.T.long().numpy()]
-    return np.array([roc_auc_score(labels[rows][:, both], scores[rows][:, both]) for rows in chosen])
+    return np.array(
+        [
+            [metric(labels[rows, i], scores[rows, i]) if both[i] else np.nan for i in range(scores.shape[1])]
+            for rows in chosen
+        ]
+    )
+
+
+def class_intervals(
+    test: Predictions, protocol: Protocol, patients: NDArray[np.int64] | None = None
+) -> dict[str, dict[str, float]]:
+    """Give the interval of each class's areas."""
+    found: dict[str, dict[str, float]] = {name: {} for name in test.class_names}
+    for key, metric in (("auroc", roc_auc_score), ("average_precision", average_precision_score)):
+        values = resampled_classes(test, protocol, metric, patients)
+        for name, column in zip(test.class_names, values.T, strict=True):
+            found[name][f"{key}_low"], found[name][f"{key}_high"] = ends(column, protocol.confidence)
+    return found
 
 
 def ends(values: Numbers, confidence: float) -> tuple[float, float]:

@@ -12,7 +12,7 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from projection.__main__ import main
-from projection.evaluation.command import evaluate, joined
+from projection.evaluation.evaluate_runs import evaluate, joined
 from projection.evaluation.judge import comparison, judge
 from projection.evaluation.protocol import Protocol
 from projection.runs.predictions import read_predictions
@@ -47,9 +47,11 @@ def judged(run: Path) -> dict[str, Any]:
 
 def cells(said: str) -> dict[str, list[str]]:
     """Read printed tables: the cells of each row, by its first one."""
-    rows = (
-        [cell.strip() for cell in line.replace("│", "  ").split("  ") if cell.strip()] for line in said.splitlines()
-    )
+    lines = [line.replace("│", "  ") for line in said.splitlines()]
+    # the table of classes has one space between columns, and no cell of several words
+    start = next((i for i, line in enumerate(lines) if line.split()[:1] == ["class"]), len(lines))
+    rows = [[cell.strip() for cell in line.split("  ") if cell.strip()] for line in lines[:start]]
+    rows += [line.split() for line in lines[start:]]
     return {row[0]: row[1:] for row in rows if row}
 
 
@@ -103,10 +105,14 @@ def test_what_is_printed_is_what_is_written(
     assert summary.keys() == {"auroc", "auroc_low", "auroc_high", *TITLES.values()}
     for title, key in TITLES.items():
         assert rows[title] == [f"{summary[key]:.4f}"], title
-    assert rows["class"] == ["n", "AUROC", "AP", "Brier", "thresh.", "sens.", "spec.", "PPV", "NPV", "F1"]
+    assert rows["class"] == ["n", "AUROC", "80%", "AP", "Brier", "thr.", "sens.", "spec.", "PPV", "NPV", "F1"]
     assert found["classes"]["C"]["auroc"] is None
     for name, row in found["classes"].items():
-        assert rows[name] == [f"{row['positives']:.0f}", *(shown(row[key], 3) for key in OF_A_CLASS)]
+        expected = [f"{row['positives']:.0f}", *(shown(row[key], 3) for key in OF_A_CLASS)]
+        known = row["auroc_low"] is not None
+        ends = [f"{row[f'auroc_{end}']:.3f}".removeprefix("0") for end in ("low", "high")] if known else []
+        assert rows[name] == [*expected[:2], "-".join(ends) or "-", *expected[2:]]
+    assert "Classes (after the AUROC its 80% interval)" in said
     lines = [" ".join(line.split()) for line in said.splitlines()]
     assert "group records AUROC 80% interval classes everyone" in lines
     last = ""

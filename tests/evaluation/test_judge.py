@@ -9,9 +9,9 @@ import torch
 from scipy.special import expit
 
 from projection.errors import ProjectionError
-from projection.evaluation.command import joined
+from projection.evaluation.evaluate_runs import joined
 from projection.evaluation.judge import Judgement, compare, comparison, judge
-from projection.evaluation.protocol import Protocol
+from projection.evaluation.protocol import Protocol, percent
 from projection.metrics.thresholds import Criterion
 from projection.runs.predictions import Predictions
 from projection.runs.run import Run
@@ -63,8 +63,9 @@ def test_every_number_is_that_of_its_definition(criterion: Criterion) -> None:
     # two searches for the temperature end a little apart
     assert found.summary == pytest.approx(expected, rel=1e-5)
     assert found.classes.keys() == classes.keys()
+    intervals = recomputed.class_intervals(TEST, protocol)
     for name, row in found.classes.items():
-        assert row == pytest.approx(classes[name], abs=1e-12, nan_ok=True), name
+        assert row == pytest.approx({**classes[name], **intervals[name]}, abs=1e-12, nan_ok=True), name
     assert found.notes == []
 
 
@@ -74,6 +75,9 @@ def test_resamples_are_of_patients_where_patients_are_known() -> None:
     np.testing.assert_allclose(found.bootstrap.numpy(), expected, atol=1e-12)
     ends = found.summary["auroc_low"], found.summary["auroc_high"]
     assert ends == pytest.approx(recomputed.ends(expected, 0.8), abs=1e-12)
+    for name, expected_of_class in recomputed.class_intervals(TEST, PROTOCOL, PATIENTS).items():
+        row = {key: found.classes[name][key] for key in expected_of_class}
+        assert row == pytest.approx(expected_of_class, abs=1e-12, nan_ok=True), name
 
 
 def both() -> tuple[Judgement, Judgement]:
@@ -118,6 +122,34 @@ def test_what_is_said_of_several_runs_is_of_their_tests() -> None:
     assert comparison(runs, judged) == [f"AUROC of 3 runs: {np.mean(three):.4f} (s.d. {np.std(three, ddof=1):.4f})"]
 
 
+def test_runs_are_averaged_only_where_nothing_but_the_seed_differs() -> None:
+    def run(seed: int = 0, lr: float = 0.1, path: str = "a.h5", data: str = "0") -> Run:
+        config = {"seed_everything": seed, "model": {"lr": lr}, "data": {"init_args": {"path": path}}}
+        return Run(Path(), config, {"data": {"signals_sha256": data}}, VALIDATION, TEST)
+
+    judged = [judge(VALIDATION, TEST, PROTOCOL)] * 2
+    # where the data lay is no difference, and other data are one
+    assert comparison([run(), run(seed=1, path="b.h5")], judged)[0].startswith("AUROC of 2 runs: ")
+    for other, said in ((run(lr=0.2), "lr"), (run(data="1"), "data"), (run(1, 0.2, data="1"), "lr, data")):
+        lines = comparison([run(), other], judged)
+        assert lines[0] == f"No mean over runs: they differ in more than the seed ({said})."
+        assert lines[1].startswith("Difference +0.0000")
+    nets = [
+        replace(run(), config={"net": {"class_path": name, "init_args": {"depth": depth}}})
+        for name, depth in (("a.S4", 4), ("a.XResNet1d", 101))
+    ]
+    assert "the seed (net)." in comparison(nets, judged)[0]
+    many = replace(run(), config=dict.fromkeys("abcdef", 1))
+    assert "the seed (lr, a, b, c and 3 more settings)." in comparison([run(), many], judged)[0]
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(0.95, "95%"), (0.8, "80%"), (0.975, "97.5%"), (0.999, "99.9%"), (0.29, "29%")]
+)
+def test_a_confidence_is_written_with_the_decimals_that_it_has(share: float, words: str) -> None:
+    assert percent(share) == words
+
+
 def test_tests_of_other_records_are_not_compared() -> None:
     runs = [Run(Path(), {}, {}, VALIDATION, each) for each in (TEST, replace(OTHER, ids=OTHER.ids + 1))]
     with pytest.raises(ProjectionError, match="different records"):
@@ -148,6 +180,7 @@ def test_classes_too_rare_for_resampling_cost_the_interval_only() -> None:
     assert found.summary["auroc"] == pytest.approx(recomputed.macro_auroc(rare.scores.numpy(), labels.numpy()))
     assert np.isnan(found.summary["auroc_low"])
     assert np.isnan(found.summary["auroc_high"])
+    assert all(np.isnan(row["auroc_low"]) and row["auroc"] >= 0 for row in found.classes.values())
     assert found.auroc == f"{found.summary['auroc']:.4f} (no interval)"
     (note,) = found.notes
     assert note.startswith("No interval: ")

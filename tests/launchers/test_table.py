@@ -103,7 +103,7 @@ def test_a_table_that_was_killed_goes_on_where_it_was(finished: Path) -> None:
         row = next(csv.DictReader(file))
     assert (row["net"], row["seeds"], row["published_auroc"]) == ("fcn_wang", "0 1", "0.925")
     assert (finished / "table.md").is_file()
-    assert (finished / "table.png").is_file()
+    assert (finished / "table.svg").is_file()
 
 
 def make_here(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], **variables: str) -> None:
@@ -213,7 +213,7 @@ def test_on_a_cluster_the_missing_cells_are_one_array(user: User, cluster: Clust
         assert (table / name / "results.json").is_file(), user.log(f"{job}_0", "err")
         assert f"seed_everything: {name[-1]}\n" in (table / name / "config.yaml").read_text()
     assert "4 cells: 4 finished, 0 to train." in make()
-    assert (table.parent / "table.png").is_file()
+    assert (table.parent / "table.svg").is_file()
 
 
 def test_stacked_configs_are_one_experiment(quick_user: User) -> None:

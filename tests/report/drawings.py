@@ -53,7 +53,7 @@ class Chart:
 
     def dots(self, style: int = 0) -> Points:
         """Read the dots of a series."""
-        found = [node for node in self.root.iter("circle") if kind(node) == f"f{style}"]
+        found = [node for node in self.root.iter("circle") if kind(node) == f"dot f{style}"]
         return self.read(np.array([[float(node.get(name, "")) for name in ("cx", "cy")] for node in found]))
 
     def whiskers(self, style: int = 0) -> Points:
@@ -175,3 +175,59 @@ def matrix(
 
 def _inside(x: float, y: float, box: list[float]) -> bool:
     return box[0] < x < box[0] + box[2] and box[1] < y < box[1] + box[3]
+
+
+@dataclass(frozen=True)
+class Forest:
+    """A forest plot: the marks of each name as kind and value, and its names as they are shown."""
+
+    lines: dict[str, list[tuple[str, float | tuple[float, float]]]]
+    headings: list[str]
+    shown: list[str]
+    guide: float | None
+    left: float
+    width: float
+
+
+def forest(svg: str) -> Forest:
+    """Read a forest plot; a panel of a picture is one of its own."""
+    root = fromstring(svg)
+    scale = np.array(_marks_of(root))
+    across = np.polyfit(*scale.T, 1)
+    names = {float(node.get("y", "")) - 4: node for node in root.iter("text") if kind(node) == "name"}
+    lines: dict[str, list[tuple[str, float | tuple[float, float]]]] = {_full(node): [] for node in names.values()}
+    for node in root.iter("path"):
+        words, data = kind(node).split(), node.get("d", "")
+        if words[0] == "mark":
+            x, y = numbers(data)[:2]
+            ((_, name),) = [(at, each) for at, each in names.items() if abs(at - y) < 8]
+            value = float(np.polyval(across, x))
+            shapes = {"h": "square", "l": "diamond", "v": "tick"}
+            if "H" in data:
+                lines[_full(name)].append(
+                    (f"interval {words[1][1:]}", (value, float(np.polyval(across, numbers(data)[2]))))
+                )
+            else:
+                hollow = "hollow " if "hollow" in words else ""
+                shape = shapes[next(letter for letter in data if letter in shapes)]
+                lines[_full(name)].append((f"{hollow}{shape} {words[1][1:]}", value))
+    guides = [numbers(node.get("d", ""))[0] for node in root.iter("path") if kind(node) == "guide"]
+    return Forest(
+        lines,
+        [_full(node) for node in root.iter("text") if kind(node) == "heading"],
+        [node.text or "" for node in names.values()],
+        float(np.polyval(across, guides[0])) if guides else None,
+        float(scale[:, 0].min()),
+        numbers(root.get("viewBox", ""))[2] if root.get("viewBox") else 0.0,
+    )
+
+
+def _marks_of(root: Element) -> list[tuple[float, float]]:
+    """Read places across and the numbers that stand below them."""
+    pairs = pairwise(root.iter())
+    return [(numbers(line.get("d", ""))[0], float(text.text or "")) for line, text in pairs if kind(line) == "grid"]
+
+
+def _full(node: Element) -> str:
+    """Read a name that may be cut."""
+    return node.findtext("title") or node.text or ""

@@ -1,6 +1,8 @@
 """Single records: which are chosen, and what is drawn and said of them."""
 
+import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from projection.corpus.statements import LEADS
 from projection.data.signal_sets import open_signals
 from projection.metrics import fit_thresholds
-from projection.report.cases import Case, choose_cases, show_cases
+from projection.report.cases import Case, choose_cases, show_cases, statements
 from projection.runs.predictions import Predictions, read_predictions
 from projection.runs.run import columns, open_data, positions, read_run
 from tests.report.conftest import Report, articles
@@ -36,6 +38,12 @@ def most_telling(scores: np.ndarray, true: np.ndarray, threshold: float) -> dict
         "false negative": sorted((r for r in rows if true[r] and scores[r] < threshold), key=lambda r: scores[r]),
         "typical hit": sorted(hits, key=lambda r: abs(scores[r] - middle)),
     }
+
+
+def stated(cell: str) -> str:
+    """Write what the table says, surest first; 0 stands for a likelihood that is not known."""
+    codes = sorted(ast.literal_eval(cell).items(), key=lambda item: -item[1])
+    return ", ".join(f"{code} {likelihood:g}" if likelihood else code for code, likelihood in codes)
 
 
 @settings(max_examples=30)
@@ -79,6 +87,7 @@ def test_shown_are_the_records_of_the_test_predictions_by_thresholds_of_validati
             "device": known.device.strip(),
             "recorded": known.recording_date,
             "report": known.report,
+            "statements": stated(known.scp_codes),
         }
         falling = sorted(names, key=lambda each: -test[each][row])
         verdicts = {(1, True): " true, predicted", (1, False): " true, missed", (0, True): " predicted, not true"}
@@ -121,13 +130,33 @@ def test_of_a_record_is_told_what_is_known_and_a_threshold_reached_is_a_predicti
     }
     cases = [Case("A", "typical hit", row) for row in range(3)]
     shown = show_cases(cases, test, np.array([0.5, 0.4, 0.31, 0.21, 1]), open_data(run), records, None)
-    assert [list(each.facts) for each in shown] == [
+    assert [list(each.facts)[:-1] for each in shown] == [
         [("patient", "male, 89 years"), ("device", "CS-12"), ("report", "sinus")],
         [("patient", "female, over 89 years")],
         [("patient", "sex unknown, age unknown")],
     ]
     verdicts = [("A", "0.500", "hit"), ("B", "0.400", "false"), ("C", "0.300", "missed"), ("D", "0.200", "")]
     assert shown[0].probabilities == [*verdicts, ("E", "0.100", "")]
+
+
+def test_statements_are_those_of_the_record_in_whichever_file_it_is(fitted: Path) -> None:
+    run = read_run(fitted)
+    (store,) = open_data(run).stores
+    codes, none = np.array([1, 0, 2], np.int16), np.zeros(0, np.int16)
+    empty = replace(store.tables, indptr=np.zeros(4, np.int64), codes=none, likelihoods=none.astype(np.float32))
+    full = replace(
+        store.tables,
+        names=["AFIB", "LVH", "SR"],
+        indptr=np.array([0, 0, 3]),
+        codes=codes,
+        likelihoods=np.array([50, 100, 0], np.float32),
+    )
+    data = replace(open_data(run), stores=(replace(store, tables=empty), replace(store, tables=full)))
+    assert [statements(data, row) for row in (0, 3, 4)] == [
+        [("statements", "none")],
+        [("statements", "none")],
+        [("statements", "AFIB 100, LVH 50, SR")],
+    ]
 
 
 def test_coloured_is_what_counts_for_the_class_at_hand_in_the_record_itself(fitted: Path) -> None:
@@ -160,7 +189,12 @@ def test_coloured_is_what_counts_for_the_class_at_hand_in_the_record_itself(fitt
         assert sum(found.get(place) != expected.get(place) for place in {*found, *expected}) <= 2
         share = np.abs(attribution).sum(axis=1) / np.abs(attribution).sum()
         most = ", ".join(f"{LEADS[lead]} {share[lead]:.0%}" for lead in np.argsort(-share)[:4])
-        assert each.attribution.endswith(f"Leads with the largest share of absolute attribution: {most}.")
+        lead, sample = np.unravel_index(np.abs(smoothed).argmax(), smoothed.shape)
+        lowest = (
+            f"The strongest part is in {LEADS[lead]} at {sample / 100:.2f} s: the lowest row has ten seconds of that"
+        )
+        assert each.attribution.endswith(f"share of absolute attribution: {most}. {lowest} lead.")
+        assert strips(each.drawing)[-1].lead == LEADS[lead]
         logit = attribution.sum() - column
         assert f"{logit:+.2f} (probability {scipy.special.expit(logit):.3f}, " in each.attribution
         assert f"against {-column:+.2f} for a flat line; 0.00 of the difference is error" in each.attribution

@@ -1,5 +1,7 @@
 """ROC and precision-recall curves with their bands, and calibration, against scikit-learn on resampled records."""
 
+from math import nan
+
 import numpy as np
 import pytest
 import scipy.special
@@ -11,17 +13,18 @@ from hypothesis import strategies as st
 from projection.evaluation.judge import judge
 from projection.evaluation.protocol import Protocol
 from projection.metrics.bootstrap import draw_counts
-from projection.report.calibration import reliability_charts, reliability_table
 from projection.report.curves import (
     GRID,
     class_curves,
+    counts_of,
     cumulated,
-    draw_resamples,
+    in_words,
     precision_recall_chart,
     precision_recall_points,
     roc_chart,
     roc_points,
 )
+from projection.report.reliability import reliability_charts, reliability_table
 from projection.runs.predictions import Predictions
 from tests.evaluation.made_up import made_up
 from tests.report.drawings import Chart
@@ -89,7 +92,7 @@ def test_bands_are_of_the_resamples_of_the_interval(by_patient: bool) -> None:
     test = with_ties()
     protocol = Protocol("youden", 0.9, 40, 3, 0.9, by_patient)
     patients = torch.arange(60) // 4 if by_patient else None
-    counts = draw_resamples(test, protocol, patients)
+    counts = counts_of(test, protocol, patients)
     values = [sklearn.metrics.roc_auc_score(labels, scores) for labels, scores in resampled(test, counts)]
     summary = judge(test, test, protocol, patients).summary
     expected = (summary["auroc_low"], summary["auroc_high"])
@@ -102,10 +105,10 @@ def test_classes_that_are_constant_or_too_rare_have_no_bands() -> None:
     test = with_ties()
     test.labels[:, 0], test.labels[:, 1] = 1, 0
     protocol = Protocol("youden", 0.9, 5, 0, 0.95)
-    assert draw_resamples(test, protocol, None).shape == (60, 5)
+    assert counts_of(test, protocol, None).shape == (60, 5)
     assert set(class_curves(test, torch.ones(60, 1), 0.95)) == {"C"}
     rare = Predictions(torch.arange(40), torch.rand(40, 40).double(), torch.eye(40).byte(), tuple(map(str, range(40))))
-    counts = draw_resamples(rare, protocol, None)
+    counts = counts_of(rare, protocol, None)
     assert torch.equal(counts, torch.ones(40, 1))
     curve = class_curves(rare, counts, 0.95)["7"].roc
     assert torch.equal(curve.low, curve.high)
@@ -124,21 +127,24 @@ def test_a_chart_shows_the_curve_of_its_class_its_band_and_what_guessing_reaches
     curves = class_curves(test, counts, 0.9)["B"]
     false, true, _ = sklearn.metrics.roc_curve(labels, scores, drop_intermediate=False)
     precision, recall, _ = sklearn.metrics.precision_recall_curve(labels, scores)
+    numbers = [{"sensitivity": 0.8, "specificity": 0.7, "ppv": 0.6}]
     drawings = {
-        "ROC": (roc_chart("B", [curves.roc]), curves.roc, (false, true), (0, 1)),
+        "ROC": (roc_chart("B", [curves.roc], numbers), curves.roc, (false, true), (0, 1), (0.3, 0.8)),
         "PR": (
-            precision_recall_chart("B", [curves.precision_recall], 0.3),
+            precision_recall_chart("B", [curves.precision_recall], numbers, 0.3),
             curves.precision_recall,
             (recall[-2::-1], precision[-2::-1]),
             (0.3, 0.3),
+            (0.8, 0.6),
         ),
     }
-    for chart, curve, expected, guessing in drawings.values():
+    for chart, curve, expected, guessing, operating in drawings.values():
         drawn = Chart(chart.svg())
         (line,), (band,), (guide,) = drawn.curves(), drawn.bands(), drawn.lines("guide")
         np.testing.assert_allclose(line, distinct(*expected), atol=PIXEL)
         np.testing.assert_allclose(band, torch.stack([GRID, curve.low, curve.high], dim=1), atol=PIXEL)
         np.testing.assert_allclose(guide, [[0, guessing[0]], [1, guessing[1]]], atol=PIXEL)
+        np.testing.assert_allclose(drawn.dots(), [operating], atol=PIXEL)
         assert [drawn.labels, chart.title] in (
             [["1 - specificity", "sensitivity"], "ROC curve of B"],
             [["recall (sensitivity)", "precision (PPV)"], "Precision-recall curve of B"],
@@ -147,13 +153,28 @@ def test_a_chart_shows_the_curve_of_its_class_its_band_and_what_guessing_reaches
 
 def test_of_more_than_two_runs_only_the_first_one_s_band_is_drawn() -> None:
     runs = [class_curves(made_up(skill, records=40), torch.ones(40, 1), 0.9)["A"].roc for skill in (0.5, 1.0, 2.0)]
-    for chart, bands in ((roc_chart("A", runs[:2]), [1, 1, 0]), (roc_chart("A", runs), [1, 0, 0])):
+    at = [{"sensitivity": 0.1 * i, "specificity": 0.9} for i in range(3)]
+    for chart, bands in ((roc_chart("A", runs[:2], at[:2]), [1, 1, 0]), (roc_chart("A", runs, at), [1, 0, 0])):
         drawn = Chart(chart.svg())
         assert [len(drawn.bands(style)) for style in range(3)] == bands
         expected = torch.stack([GRID, runs[0].low, runs[0].high], dim=1)
         np.testing.assert_allclose(drawn.bands(0)[0], expected, atol=PIXEL)
     for style, run in enumerate(runs):
         np.testing.assert_allclose(drawn.curves(style)[0], torch.stack([run.x, run.y], dim=1), atol=PIXEL)
+
+
+def test_a_threshold_that_nothing_reaches_has_no_precision_and_no_dot() -> None:
+    row = {"sensitivity": 0.0, "specificity": 1.0, "ppv": float("nan"), "threshold": float("inf")}
+    curves = class_curves(made_up(1.0, records=40), torch.ones(40, 1), 0.9)["A"]
+    assert "<circle" in roc_chart("A", [curves.roc], [row]).svg()
+    assert "<circle" not in precision_recall_chart("A", [curves.precision_recall], [row], 0.3).svg()
+    areas = {f"{key}{end}": nan for key in ("auroc", "average_precision") for end in ("", "_low", "_high")}
+    reached = in_words({**row, **areas, "threshold": 0.25}, 0.95)
+    assert reached.endswith(". At the threshold 0.250: sensitivity 0.000, specificity 1.000, PPV -.")
+    assert in_words({**row, **areas}, 0.975) == (
+        "AUROC - (97.5%: -), average precision - (97.5%: -). "
+        "It has no threshold and is never predicted: the validation records do not tell."
+    )
 
 
 def bins(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:

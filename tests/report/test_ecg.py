@@ -9,12 +9,16 @@ import pytest
 import scipy.ndimage
 
 from projection.corpus.statements import LEADS
-from projection.report import ecg
-from projection.report.ecg import MM, draw_ecg, layout, paper, smoothed
+from projection.report import electrocardiogram as ecg
+from projection.report.electrocardiogram import MM, draw_ecg, paper, smoothed, strips_of
 from tests.report.drawings import Strip, halos, numbers, points, strips
 
 ROWS = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "V3", "V6"), ("II",))
 CSS = (Path(ecg.__file__).parent / "page.css").read_text()
+
+
+def layout(signals: np.ndarray, rate: int, attribution: np.ndarray | None = None) -> tuple[list[int], int]:
+    return ecg.layout(signals, rate, strips_of(rate, attribution))
 
 
 def record(rate: int, seconds: float = 10) -> np.ndarray:
@@ -53,8 +57,10 @@ def test_the_calibration_pulse_is_a_millivolt_and_a_fifth_of_a_second() -> None:
 
 def test_the_paper_is_ruled_in_millimetres_and_reaches_below_the_tallest_record() -> None:
     tall = np.zeros((12, 1000))
-    tall[0, 0], tall[1, 0] = 9, -9
-    height = MM * layout(tall, 100)[1]
+    tall[0, 0], tall[2, 0] = 9, -9
+    strongest = np.zeros_like(tall)
+    strongest[2, 0] = 1
+    height = MM * layout(tall, 100, strongest)[1]
     assert '<g id="ecg-paper">' in paper()
     for name, apart in (("fine", 10), ("coarse", 50)):
         (data,) = re.findall(f'class="{name}" d="([^"]*)"', paper())
@@ -80,6 +86,7 @@ def test_large_deflections_get_room_and_short_or_long_records_are_drawn() -> Non
         *(("I", 2.5), ("II", 2.5), ("III", 2.5)),
         ("II", pytest.approx(3.99)),
     ]
+    assert (short[-1].lead, short[-1].seconds[-1]) == ("I", pytest.approx(3.99))
     assert "nan" not in draw_ecg("drawing", np.ones((12, 3000)), 100, np.ones((12, 3000)))
 
 
@@ -100,7 +107,7 @@ def expected_colours(drawn: list[Strip], attribution: np.ndarray, rate: int) -> 
 @pytest.mark.parametrize("rate", [100, 500])
 def test_colours_tell_sign_and_strength_relative_to_the_largest_absolute_value(rate: int) -> None:
     signals = record(rate)
-    # the largest value is negative, and in no part of lead V1 that is drawn
+    # the largest value is negative, and not among the columns: V1 is drawn once more
     attribution = smoothed(np.random.default_rng(0).normal(size=signals.shape), rate, 0.2)
     attribution[6, : rate // 10] = -1.2 * np.abs(attribution).max()
     svg = draw_ecg("drawing", signals, rate, attribution)
@@ -109,6 +116,40 @@ def test_colours_tell_sign_and_strength_relative_to_the_largest_absolute_value(r
     assert {f"{side} level{level}" for side, level in product(("for", "against"), (1, 2, 3))} <= set(found.values())
     assert not list(halos(draw_ecg("drawing", signals, rate, np.zeros_like(signals))))
     assert not list(halos(draw_ecg("drawing", signals, rate)))
+
+
+@pytest.mark.parametrize("lead", LEADS)
+@pytest.mark.parametrize("seconds", [0.3, 6.2])
+def test_the_strongest_attribution_is_always_drawn(lead: str, seconds: float) -> None:
+    signals = record(100)
+    attribution = np.full_like(signals, 0.01)
+    attribution[LEADS.index(lead), round(100 * seconds) : round(100 * seconds) + 2] = -1
+    svg = draw_ecg("drawing", signals, 100, attribution)
+    drawn = strips(svg)
+    assert [each.lead for each in drawn] == [*(name for row in ROWS for name in row), *([lead] if lead != "II" else [])]
+    lowest = drawn[-1]
+    assert lowest.lead == lead
+    assert lowest.seconds[[0, -1]] == pytest.approx([0, 9.99], abs=0.001)
+    expected = np.interp(lowest.seconds, np.arange(1000) / 100, signals[LEADS.index(lead)])
+    assert np.abs(lowest.millivolts - expected).max() < 0.004
+    strongest = [pair for colour, pair in halos(svg) if colour == "against level4"]
+    assert any(np.allclose(pair[0], lowest.places[round(100 * seconds)], atol=0.1) for pair in strongest)
+    assert len(ecg.layout(signals, 100, strips_of(100, attribution))[0]) == len({each.row for each in drawn})
+
+
+@pytest.mark.parametrize(("length", "place", "first"), [(30, 2400, 20), (10.24, 1015, 0.24)])
+def test_of_longer_records_ten_seconds_with_the_strongest_attribution_are_drawn(
+    length: float, place: int, first: float
+) -> None:
+    signals = record(100, length)
+    attribution = np.zeros_like(signals)
+    attribution[1, place : place + 2] = 1
+    svg = draw_ecg("drawing", signals, 100, attribution)
+    lowest = strips(svg)[-1]
+    assert (lowest.lead, lowest.row) == ("II", 4)
+    expected = np.interp(lowest.seconds + first, np.arange(signals.shape[1]) / 100, signals[1])
+    assert np.abs(lowest.millivolts - expected).max() < 0.004
+    assert any(colour == "for level4" for colour, _ in halos(svg))
 
 
 @pytest.mark.parametrize(("rate", "width"), [(100, 5), (500, 25)])

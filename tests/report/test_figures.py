@@ -20,7 +20,7 @@ from projection.report.svg import Chart as Drawn
 from projection.report.tables import auroc_table, mistake_table, subgroup_table
 from projection.runs.predictions import Predictions
 from tests.evaluation.made_up import made_up
-from tests.report.drawings import Chart, kind, matrix, numbers
+from tests.report.drawings import Chart, forest, matrix
 
 PROTOCOL = Protocol("youden", 0.9, 5, 0, 0.95)
 
@@ -103,34 +103,27 @@ def test_a_forest_plot_has_each_group_s_numbers_in_its_line() -> None:
         Subgroup("sex", "female", 80, 3, 0.84, 0.71, 0.9, 0.88),
         Subgroup("age", "under 40", 9, 0, nan, nan, nan, nan),
         Subgroup("age", "80 and over", 30, 1, 0.95, nan, nan, 0.86),
+        Subgroup("quality", "unknown", 3, 0, nan, nan, nan, nan),
+        Subgroup("device", "a very long name of a device", 30, 1, 0.95, nan, nan, 0.86),
     ]
-    svg = forest_plot(groups, 0.89)
-    drawn = Chart(svg)
-    lines = {float(text.get("y", "")) - 4: text.text for text in drawn.root.iter("text") if kind(text) == ""}
-    names = [name for name in lines.values() if name in {group.group for group in groups}]
-    assert names == ["male", "female", "80 and over"]
-    for y, name in lines.items():
-        if name not in names:
-            continue
+    found = forest(forest_plot(groups, 0.89))
+    assert found.headings == ["sex", "age", "device"]
+    assert list(found.lines) == ["male", "female", "80 and over", "a very long name of a device"]
+    for name, marks in found.lines.items():
         (group,) = [group for group in groups if group.group == name]
-        squares = [n for n in drawn.root.iter("rect") if float(n.get("y", "")) + 4 == y]
-        assert [across(drawn, float(n.get("x", "")) + 4) for n in squares] == [pytest.approx(group.auroc, abs=1e-3)]
-        paths = [[*numbers(n.get("d", "")), kind(n)] for n in drawn.root.iter("path")]
-        ticks = [across(drawn, x) for x, top, bottom, style in paths if style == "line s1" and (top + bottom) / 2 == y]
-        assert ticks == [pytest.approx(group.everyone, abs=1e-3)]
-        ends = [
-            (across(drawn, low), across(drawn, high))
-            for low, at, high, style in paths
-            if style == "line s0" and at == y
+        expected = [
+            ("tick 1", pytest.approx(group.everyone, abs=1e-3)),
+            ("square 0", pytest.approx(group.auroc, abs=1e-3)),
         ]
+        assert [mark for mark in marks if mark[0] != "interval 0"] == expected
+        ends = [mark[1] for mark in marks if mark[0] == "interval 0"]
         assert ends == ([pytest.approx((group.low, group.high), abs=1e-3)] if group.low == group.low else [])
-    # nothing is drawn over the names, which have the first 220 units
-    assert min(numbers(n.get("d", ""))[0] for n in drawn.root.iter("path")) >= 220
-    attributes = [(t.text, float(t.get("y", "")) - 4) for t in drawn.root.iter("text") if t.text in ("sex", "age")]
-    assert attributes == [("sex", min(lines)), ("age", next(y for y, name in lines.items() if name == "80 and over"))]
-    (overall,) = [numbers(n.get("d", ""))[0] for n in drawn.root.iter("path") if kind(n) == "guide"]
-    assert across(drawn, overall) == pytest.approx(0.89, abs=1e-3)
-    assert subgroup_table(groups, PROTOCOL).rows == [
+    assert [shown for shown in found.shown if shown.endswith("…")] == ["a very long name of…"]
+    assert found.guide == pytest.approx(0.89, abs=1e-3)
+    # as wide as a phone leaves room for, and names end before the marks begin
+    assert found.width <= 375
+    assert 12 + 6 * max(map(len, found.shown)) <= found.left
+    assert subgroup_table(groups, PROTOCOL).rows[:4] == [
         ["sex: male", "1,200", "3", "0.910", "0.870 to 0.940", "0.900"],
         ["sex: female", "80", "3", "0.840", "0.710 to 0.900", "0.880"],
         ["age: under 40", "9", "0", "too few", "", ""],
@@ -138,16 +131,14 @@ def test_a_forest_plot_has_each_group_s_numbers_in_its_line() -> None:
     ]
 
 
-def across(chart: Chart, x: float) -> float:
-    return float(chart.read(np.array([[x, 0.0]]))[0, 0])
-
-
 def test_classes_without_positives_are_undefined_and_shown_so() -> None:
     test = made_up(1.0)
     test.labels[:, 1] = 0
     judged = judge(test, test, PROTOCOL)
     other = judge(test, made_up(2.0), PROTOCOL)
-    table = auroc_table({"one": judged, "other": other})
+    alone = auroc_table({"one": judged, "other": other}, alike=False)
+    table = auroc_table({"one": judged, "other": other}, alike=True)
+    assert (alone.head, alone.rows[0]) == (table.head[:-2], table.rows[0][:-2])
     assert table.head == ["class", "records with it", "one", "other", "mean", "s.d."]
     assert table.rows[1] == ["B", "0", "-", f"{other.classes['B']['auroc']:.3f}", "-", "-"]
     values = [each.classes["A"]["auroc"] for each in (judged, other)]

@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -65,10 +66,14 @@ def test_the_numbers_are_those_of_evaluate_with_the_same_settings(
             [f"AUROC [{confidence} interval]", interval],
             *([title, f"{summary[key]:.4f}"] for key, title in SUMMARY.items()),
         ]
-        assert tables["Each class, test folds"][0] == ["class", *COLUMNS, "PPV", "NPV", "F1"]
-        assert tables["Each class, test folds"][1:] == [
+        head, *rows = tables["Each class, test folds"]
+        assert head == ["class", *COLUMNS[:2], f"{confidence} interval", *COLUMNS[2:], "PPV", "NPV", "F1"]
+        assert [[*cells[:3], *cells[4:]] for cells in rows] == [
             [name, *(shown(row[key], 0 if key == "positives" else 3) for key in [*CLASSES, "f1"])]
             for name, row in found["classes"].items()
+        ]
+        assert [cells[3] for cells in rows] == [
+            f"{row['auroc_low']:.3f} to {row['auroc_high']:.3f}" for row in found["classes"].values()
         ]
         groups = tables[SUBGROUPS]
         assert groups[0][4] == f"{confidence} interval"
@@ -123,8 +128,29 @@ def test_curves_bands_and_calibration_are_those_of_the_test_records(
             np.testing.assert_allclose(chart.bands()[0], np.stack([GRID, *band], axis=1), atol=PIXEL)
         # guessing reaches the prevalence
         assert chart.lines("guide")[0][:, 1] == pytest.approx([labels.mean()] * 2, abs=PIXEL)
-        assert f"{name}</b>" in page
-        assert re.search(rf"<b>{name}</b>[^:]*: {labels.sum()} of {len(labels)} records", page)
+        (caption,) = re.findall(rf"<figcaption><b>{name}</b>[^:]*: (.*?)</figcaption>", page)
+        assert caption.startswith(f"{labels.sum()} of {len(labels)} records. AUROC ")
+        for metric, title in (
+            (sklearn.metrics.roc_auc_score, "AUROC"),
+            (sklearn.metrics.average_precision_score, "average precision"),
+        ):
+            low, high = np.quantile([metric(each[:, i], part[:, i]) for each, part in every], [0.1, 0.9])
+            assert f"{title} {metric(labels, scores):.3f} (80%: {low:.3f} to {high:.3f})" in caption
+        # what the test records have at the threshold of the validation records
+        seen = read_predictions(fitted, "val")
+        threshold = float(fit_thresholds(seen.scores, seen.labels, "sensitivity", 0.7)[i])
+        said, true = scores >= threshold, labels == 1
+        sensitivity, specificity, ppv = said[true].mean(), (~said)[~true].mean(), true[said].mean()
+        np.testing.assert_allclose(
+            Chart(found[f"ROC curve of {name}"]).dots(), [(1 - specificity, sensitivity)], atol=PIXEL
+        )
+        if np.isfinite(threshold):
+            words = f"sensitivity {sensitivity:.3f}, specificity {specificity:.3f}, PPV {ppv:.3f}."
+            assert caption.endswith(f"At the threshold {threshold:.3f}: {words}")
+            chart = Chart(found[f"Precision-recall curve of {name}"])
+            np.testing.assert_allclose(chart.dots(), [(sensitivity, ppv)], atol=PIXEL)
+        else:
+            assert "It has no threshold and is never predicted" in caption
     summary = dict(row[:2] for row in Tables(page).found[SUMMARIES])
     temperature = float(summary["temperature"])
     cooled = scipy.special.expit(scipy.special.logit(test.scores.numpy()) / temperature)
@@ -141,6 +167,20 @@ def test_curves_bands_and_calibration_are_those_of_the_test_records(
             [bins(*pair)[held[:, 0] > 0, 2] for pair in resampled(version, counts)], [0.1, 0.9], axis=0
         )
         np.testing.assert_allclose(chart.whiskers()[:, 1:], ends.T, atol=PIXEL)
+
+
+def test_every_interval_follows_the_confidence(trained: Path, report: Report, tmp_path: Path) -> None:
+    other = shutil.copytree(trained, tmp_path / "other")
+    page = report(trained, other, "--cases", "0", "--confidence", "0.975")
+    said = set(
+        re.findall(r"[\d.]+%", re.sub("<style>.*?</style>|<pre.*?</pre>|<t[dh].*?</t[dh]>", "", page, flags=re.S))
+    )
+    assert said == {"97.5%"}
+    heads = [cell for rows in Tables(page).found.values() for row in rows for cell in row if "% interval" in cell]
+    assert set(heads) == {"AUROC [97.5% interval]", "97.5% interval"}
+    assert page.count("(97.5%: ") == 2 * 2 * 5
+    assert "paired bootstrap, 97.5% interval" in page
+    assert "97.5% intervals over test" in page
 
 
 def test_confusions_are_of_test_records_by_thresholds_of_validation(page: str, fitted: Path) -> None:
@@ -213,7 +253,7 @@ def test_what_is_said_of_the_run_is_so(page: str, fitted: Path, report: Report) 
     origin = dict(row for row in Tables(page).found["Where the results come from (provenance.json)"][1:])
     assert origin["folder"] == str(fitted.resolve())
     assert origin["started"] == provenance["started"]
-    assert origin["data: signals_sha256"] == provenance["data"]["signals_sha256"]
+    assert origin["data: signals_sha256"] == ", ".join(provenance["data"]["signals_sha256"])
     assert origin["version of torch"] == provenance["versions"]["torch"]
     assert f'<pre tabindex="0">{(fitted / "config.yaml").read_text().splitlines()[0]}' in page
     for criterion, name in (("f1", "F1"), ("g2", "G2")):

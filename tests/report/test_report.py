@@ -90,7 +90,10 @@ def test_runs_lie_side_by_side(trained: Path, report: Report, tmp_path: Path) ->
     assert "batch_size: 32" in first[1]
     assert "batch_size: 64" in second[1]
     assert "Difference +0.0000 [+0.0000, +0.0000], p = 1.000" in page
-    assert tables["AUROC of each class"][0] == ["class", "records with it", *names_of([trained, other]), "mean", "s.d."]
+    # their mean would be of different trainings
+    assert tables["AUROC of each class"][0] == ["class", "records with it", "batch_size 32", "batch_size 64"]
+    assert "No mean over runs: they differ in more than the seed (batch_size)." in page
+    assert "AUROC of 2 runs" not in page
     assert "none were asked for" in page
 
 
@@ -137,6 +140,65 @@ def test_of_several_runs_each_has_its_numbers_and_the_first_one_its_records(
             assert float(found[1]) == pytest.approx(float(stored) + 2, abs=0.01)
 
 
+def test_runs_of_several_seeds_are_averaged(trained: Path, report: Report, tmp_path: Path) -> None:
+    other = shutil.copytree(trained, tmp_path / "other")
+    text = (other / "config.yaml").read_text()
+    config = yaml.safe_load(text)
+    config["seed_everything"] += 1
+    config["trainer"]["accelerator"] = "gpu"
+    (other / "config.yaml").write_text(yaml.safe_dump(config))
+    page = report(trained, other, "--cases", "0")
+    names = [f"seed {config['seed_everything'] - 1}", f"seed {config['seed_everything']}"]
+    assert names_of([trained, other]) == names
+    assert f"<h1>Runs {', '.join(names)}</h1>" in page
+    assert Tables(page).found["AUROC of each class"][0] == ["class", "records with it", *names, "mean", "s.d."]
+    assert "AUROC of 2 runs: " in page
+    assert "No mean" not in page
+    # everywhere by these names
+    for name in names:
+        assert page.count(name) > 15
+    text = re.sub("<(td|pre).*?</(td|pre)>", "", page, flags=re.DOTALL)
+    assert str(tmp_path.name) not in text
+    assert "other<" not in text
+
+
+def configured(folder: Path, *settings: dict[str, object]) -> list[Path]:
+    runs = [folder / f"2026{place}" for place in range(len(settings))]
+    for run, content in zip(runs, settings, strict=True):
+        run.mkdir()
+        (run / "config.yaml").write_text(yaml.safe_dump(content))
+    return runs
+
+
+def net(name: str, seed: int = 0, **arguments: object) -> dict[str, object]:
+    model = {"net": {"class_path": f"projection.nets.{name}", "init_args": arguments}}
+    return {"seed_everything": seed, "model": {"init_args": model}, "data": {"init_args": {"path": name}}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ([net("S4", width=512), net("XResNet1d", depth=101)], ["net S4", "net XResNet1d"]),
+        ([net("S4"), net("S4", 1)], ["seed 0", "seed 1"]),
+        ([net("S4"), net("S4", 1), net("CNN", 1)], ["net S4 seed 0", "net S4 seed 1", "net CNN seed 1"]),
+        ([net("XResNet1d", depth=50), net("XResNet1d", depth=101)], ["depth 50", "depth 101"]),
+        (
+            [net("XResNet1d", depth=50), net("XResNet1d", depth=101), net("S4", width=8)],
+            ["net XResNet1d depth 50", "net XResNet1d depth 101", "net S4"],
+        ),
+        ([{"lr": 0.1, "batch": 32}, {"lr": 0.2, "batch": 64}], ["batch 32 lr 0.1", "batch 64 lr 0.2"]),
+        ([{"lr": 0.1}, {"lr": 0.1}, {"lr": 0.2}], ["lr 0.1 2026/20260", "lr 0.1 2026/20261", "lr 0.2"]),
+        # too long to be a name
+        ([{"transforms": "a" * 50}, {"transforms": "b" * 50}], ["2026/20260", "2026/20261"]),
+    ],
+)
+def test_runs_are_named_by_the_settings_in_which_they_differ(
+    settings: list[dict[str, object]], names: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "2026").mkdir()
+    assert names_of(configured(tmp_path / "2026", *settings)) == names
+
+
 @pytest.mark.parametrize(
     ("folders", "names"),
     [
@@ -147,7 +209,7 @@ def test_of_several_runs_each_has_its_numbers_and_the_first_one_its_records(
         (["/x", "/y"], ["x", "y"]),
     ],
 )
-def test_runs_are_named_by_what_tells_them_apart(folders: list[str], names: list[str]) -> None:
+def test_runs_without_configurations_are_named_by_their_folders(folders: list[str], names: list[str]) -> None:
     assert names_of([Path(folder) for folder in folders]) == names
 
 

@@ -1,6 +1,7 @@
 """Twelve-lead electrocardiograms in the standard layout: 25 mm/s and 10 mm/mV on paper ruled in 1 mm and 5 mm."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
@@ -30,12 +31,26 @@ _LAYOUT = (("I", "aVR", "V1", "V4"), ("II", "aVL", "V2", "V5"), ("III", "aVF", "
 Floats = NDArray[np.floating[Any]]
 
 
-def paper() -> Markup:
-    """Draw the ruled paper once, for all drawings of a page to use.
+@dataclass(frozen=True)
+class Strip:
+    """A part of a lead as it is drawn.
 
-    Returns:
-        An SVG element that shows nothing itself.
+    Args:
+        row: From the top.
+        start: Where it begins on the paper, in s.
+        seconds: How long it is.
+        first: Where it begins in the record, in s.
     """
+
+    lead: str
+    row: int
+    start: float
+    seconds: float
+    first: float
+
+
+def paper() -> Markup:
+    """Draw the ruled paper once, for all drawings of a page to use: an SVG element that shows nothing itself."""
     fine, coarse = _ruling(1), _ruling(5)
     lines = '<path class="fine" d="{}"/><path class="coarse" d="{}"/>'
     head = '<svg width="0" height="0" aria-hidden="true" style="position:absolute"><defs><g id="ecg-paper">'
@@ -43,9 +58,10 @@ def paper() -> Markup:
 
 
 def draw_ecg(title: str, signals: Floats, sampling_rate: int, attribution: Floats | None = None) -> Markup:
-    """Draw a record: three rows of four leads, 2.5 s each, above ten seconds of lead II.
+    """Draw a record, a tenth of a millimetre to a unit: three rows of four leads, 2.5 s each, above 10 s of lead II.
 
-    Time runs on through the columns, as on paper: the second one shows 2.5 s to 5 s.
+    Time runs on through the columns, as on paper: the second one shows 2.5 s to 5 s. Below, ten seconds of the lead
+    with the strongest attribution follow, where lead II above does not show it.
 
     Args:
         title: The drawing's accessible name.
@@ -54,21 +70,19 @@ def draw_ecg(title: str, signals: Floats, sampling_rate: int, attribution: Float
         sampling_rate: In Hz.
         attribution: What counts for (above 0) and against a prediction (below 0), `(12, time)`; it is drawn along the
             trace, its strength relative to the largest absolute value. None draws the traces alone.
-
-    Returns:
-        The SVG element, a tenth of a millimetre to a unit.
     """
     strength = None if attribution is None else _relative(attribution)
-    baselines, height = layout(signals, sampling_rate)
+    strips = strips_of(sampling_rate, attribution)
+    baselines, height = layout(signals, sampling_rate, strips)
     traces, halos, names = [], [], []
-    for lead, row, start, seconds in _strips():
-        span = _span(start, seconds, sampling_rate)
-        values = signals[LEADS.index(lead), span]
-        xs, ys = _across(start, len(values), sampling_rate), _down(baselines[row], values)
+    for strip in strips:
+        span, baseline = _span(strip, sampling_rate), baselines[strip.row]
+        values = signals[LEADS.index(strip.lead), span]
+        xs, ys = _across(strip.start, len(values), sampling_rate), _down(baseline, values)
         traces.append(Markup('<path d="{}"/>').format(path(xs, ys)))
         if strength is not None:
-            halos += _halo(xs, ys, strength[LEADS.index(lead), span])
-        names.append(_name(lead, baselines[row], start))
+            halos += _halo(xs, ys, strength[LEADS.index(strip.lead), span])
+        names.append(_name(strip, baseline))
     group = '<g class="{}">{}</g>'
     parts = [
         Markup('<use href="#ecg-paper"/>'),
@@ -80,54 +94,54 @@ def draw_ecg(title: str, signals: Floats, sampling_rate: int, attribution: Float
     return element(title, WIDTH_MM * MM, height * MM, parts, "ecg")
 
 
-def layout(signals: Floats, sampling_rate: int) -> tuple[list[int], int]:
-    """Choose where the rows of a drawing lie.
+def strips_of(sampling_rate: int, attribution: Floats | None = None) -> list[Strip]:
+    """List what is drawn: four columns of 2.5 s, lead II, and what shows the strongest attribution `(12, time)`."""
+    columns = [
+        Strip(lead, i, j * _COLUMN_S, _COLUMN_S, j * _COLUMN_S)
+        for i, row in enumerate(_LAYOUT)
+        for j, lead in enumerate(row)
+    ]
+    strips = [*columns, Strip(_RHYTHM, len(_LAYOUT), 0.0, _RHYTHM_S, 0.0)]
+    if attribution is not None and np.abs(attribution).max() > 0:
+        lead, seconds = strongest(attribution, sampling_rate)
+        # of longer records, ten seconds that hold it
+        first = min(seconds // _RHYTHM_S * _RHYTHM_S, max(0.0, attribution.shape[1] / sampling_rate - _RHYTHM_S))
+        if (lead, first) != (_RHYTHM, 0.0):
+            strips.append(Strip(lead, len(_LAYOUT) + 1, 0.0, _RHYTHM_S, first))
+    return strips
 
-    Args:
-        signals: In mV, `(12, time)`.
-        sampling_rate: In Hz.
 
-    Returns:
-        The baseline of each of the four rows and the paper's height, both in mm from the top: more than usual where the
-        outer rows would be cut off.
-    """
+def strongest(attribution: Floats, sampling_rate: int) -> tuple[str, float]:
+    """Find the largest absolute attribution of `(12, time)`: its lead, and its place in s."""
+    lead, sample = divmod(int(np.abs(attribution).argmax()), attribution.shape[1])
+    return LEADS[lead], sample / sampling_rate
+
+
+def layout(signals: Floats, sampling_rate: int, strips: Sequence[Strip]) -> tuple[list[int], int]:
+    """Choose each row's baseline and the paper's height, in mm: more than usual where the outer rows need it."""
+    last = strips[-1].row
     peaks, troughs = [0.0], [0.0]
-    for lead, row, start, seconds in _strips():
-        values = signals[LEADS.index(lead), _span(start, seconds, sampling_rate)] * MM_PER_MILLIVOLT
-        if row == 0:
+    for strip in strips:
+        values = signals[LEADS.index(strip.lead), _span(strip, sampling_rate)] * MM_PER_MILLIVOLT
+        if strip.row == 0:
             peaks.append(float(np.nanmax(values, initial=0)))
-        if row == len(_LAYOUT):
+        if strip.row == last:
             troughs.append(float(np.nanmin(values, initial=0)))
     first = _TOP_MM + _more(max(peaks) - _TOP_MM + 2)
-    baselines = [first + _ROW_MM * row for row in range(len(_LAYOUT) + 1)]
+    baselines = [first + _ROW_MM * row for row in range(last + 1)]
     return baselines, baselines[-1] + _BOTTOM_MM + _more(-min(troughs) - _BOTTOM_MM + 8)
 
 
 def smoothed(attribution: Floats, sampling_rate: int, seconds: float = 0.05) -> Floats:
-    """Average an attribution over a moving window, so that the eye can follow it.
-
-    Args:
-        attribution: `(leads, time)`.
-        sampling_rate: In Hz.
-        seconds: Length of the window.
-
-    Returns:
-        `(leads, time)`.
-    """
+    """Average an attribution `(leads, time)` over a moving window, so that the eye can follow it."""
     width = max(1, round(seconds * sampling_rate))
     kernel = np.ones(width) / width
     return np.stack([np.convolve(lead, kernel, mode="same") for lead in attribution])
 
 
-def _strips() -> list[tuple[str, int, float, float]]:
-    """List lead, row, start and duration in s of every strip."""
-    columns = [(lead, i, j * _COLUMN_S, _COLUMN_S) for i, row in enumerate(_LAYOUT) for j, lead in enumerate(row)]
-    return [*columns, (_RHYTHM, len(_LAYOUT), 0.0, _RHYTHM_S)]
-
-
-def _span(start: float, seconds: float, sampling_rate: int) -> slice:
+def _span(strip: Strip, sampling_rate: int) -> slice:
     # with the next strip's first sample, so that the trace has no gap
-    return slice(round(start * sampling_rate), round((start + seconds) * sampling_rate) + 1)
+    return slice(round(strip.first * sampling_rate), round((strip.first + strip.seconds) * sampling_rate) + 1)
 
 
 def _more(lacking: float) -> int:
@@ -166,10 +180,10 @@ def _halo(xs: Sequence[float], ys: Sequence[float], strength: Floats) -> list[Ma
     return parts
 
 
-def _name(lead: str, baseline: float, start: float) -> Markup:
-    (x,), (y,) = _across(start, 1, 1), _down(baseline, np.array([0.95]))
-    separator = Markup('<path class="break" d="M{} {}v80"/>').format(round(x), round(y) + 60) if start else ""
-    return Markup('<text x="{}" y="{}">{}</text>').format(round(x) + 12, round(y), lead) + separator
+def _name(strip: Strip, baseline: float) -> Markup:
+    (x,), (y,) = _across(strip.start, 1, 1), _down(baseline, np.array([0.95]))
+    separator = Markup('<path class="break" d="M{} {}v80"/>').format(round(x), round(y) + 60) if strip.start else ""
+    return Markup('<text x="{}" y="{}">{}</text>').format(round(x) + 12, round(y), strip.lead) + separator
 
 
 def _calibration(baseline: float) -> Markup:
@@ -186,6 +200,6 @@ def _scale(height: int, sampling_rate: int) -> Markup:
 
 
 def _ruling(millimetres: int) -> str:
-    height = _TOP_MM + 3 * _ROW_MM + _BOTTOM_MM + 2 * _EXTRA_MM
+    height = _TOP_MM + 4 * _ROW_MM + _BOTTOM_MM + 2 * _EXTRA_MM
     across = "".join(f"M{x * MM} 0V{height * MM}" for x in range(0, WIDTH_MM + 1, millimetres))
     return across + "".join(f"M0 {y * MM}H{WIDTH_MM * MM}" for y in range(0, height + 1, millimetres))

@@ -11,6 +11,7 @@ from projection.metrics.thresholds import Criterion
 from projection.report.about import about_runs, names_of
 from projection.report.page import check_output, write_page
 from projection.report.results import Options, results_of
+from projection.runs.folder import CONFIG, PREDICTIONS
 from projection.runs.predictions import check_comparable
 from projection.runs.run import read_run
 
@@ -62,7 +63,7 @@ def report(
 
 def _results(runs: list[Path], options: Options) -> Mapping[str, Any]:
     alone = runs[0] if len(runs) == 1 else None
-    if alone and (alone / "config.yaml").is_file() and not (alone / "predictions").is_dir():
+    if alone and (alone / CONFIG).is_file() and not (alone / PREDICTIONS).is_dir():
         why = (
             f"There are no predictions in {alone}, so nothing could be judged. `python -m projection fit` writes them "
             "for models whose validation and test steps return probabilities (batch, classes)."

@@ -8,32 +8,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from projection.benchmark import cluster, training
 from projection.benchmark.__main__ import main
+from projection.benchmark.cell_settings import changes
 from projection.benchmark.grid import Cell, TableError, cells_asked_for
-from projection.benchmark.settings import changes, differences
 from projection.resolve import data_paths
 from tests.conftest import ROOT
 from tests.launchers.conftest import executable
 
-TASKS = ["all", "diagnostic", "form", "rhythm", "subdiagnostic", "superdiagnostic"]
+LABELS = ["all", "diagnostic", "form", "rhythm", "subdiagnostic", "superdiagnostic"]
 NETS = sorted(path.stem for path in (ROOT / "configs" / "nets").glob("*.yaml"))
 
 
-def cell(task: str, net: str, seed: int, folder: Path) -> Cell:
-    return Cell(task, net, seed, folder / task / net / str(seed))
+def cell(label_set: str, net: str, seed: int, folder: Path) -> Cell:
+    return Cell(label_set, net, seed, folder / label_set / net / str(seed))
 
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ({}, (TASKS, NETS, [0])),
-        ({"TASKS": "form,all form", "NETS": "s4 lstm", "SEEDS": "3,0 3"}, (["form", "all"], ["s4", "lstm"], [3, 0])),
-        ({"TASKS": "form", "NETS": "s4", "SEEDS": "4294967295"}, (["form"], ["s4"], [2**32 - 1])),
+        ({}, (LABELS, NETS, [0])),
+        ({"LABELS": "form,all form", "NETS": "s4 lstm", "SEEDS": "3,0 3"}, (["form", "all"], ["s4", "lstm"], [3, 0])),
+        ({"LABELS": "form", "NETS": "s4", "SEEDS": "4294967295"}, (["form"], ["s4"], [2**32 - 1])),
     ],
 )
-def test_a_table_has_each_task_with_each_net_and_seed(
+def test_a_table_has_each_label_set_with_each_net_and_seed(
     asked: dict[str, str], expected: tuple[list[str], list[str], list[int]], tmp_path: Path
 ) -> None:
     found = cells_asked_for(asked, tmp_path)
@@ -74,7 +75,7 @@ def begin(each: Cell) -> None:
 def test_what_is_not_finished_is_trained_with_its_own_seed_in_its_own_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    asked = {"TASKS": "form superdiagnostic", "NETS": "fcn_wang", "SEEDS": "0 7 8", "DRY_RUN": "1", "TABLE": "mine"}
+    asked = {"LABELS": "form superdiagnostic", "NETS": "fcn_wang", "SEEDS": "0 7 8", "DRY_RUN": "1", "TABLE": "mine"}
     for name, value in {"LAUNCHER": "", **asked, "RUNS_PATH": str(tmp_path), "VENV": "/venv"}.items():
         monkeypatch.setenv(name, value)
     cells = cells_asked_for(asked, tmp_path / "mine")
@@ -89,8 +90,8 @@ def test_what_is_not_finished_is_trained_with_its_own_seed_in_its_own_folder(
     assert first == "6 cells: 1 finished, 1 in Slurm's queue, 4 to train."
     assert [shlex.split(command) for command in commands] == [
         [
-            *("/venv/bin/python", "-m", "projection", "fit", "--config", f"configs/benchmark/{each.task}.yaml"),
-            *("--config", "configs/nets/fcn_wang.yaml", "--trainer.max_epochs", "3"),
+            *("/venv/bin/python", "-m", "projection", "fit", "--config", f"benchmark/{each.label_set}+nets/fcn_wang"),
+            *("--trainer.max_epochs", "3"),
             *("--seed_everything", str(each.seed), "--trainer.default_root_dir", str(each.folder)),
             *("--ckpt_path", "last"),
         ]
@@ -102,7 +103,7 @@ def test_what_is_not_finished_is_trained_with_its_own_seed_in_its_own_folder(
 @pytest.mark.parametrize(
     ("script", "failed"),
     [
-        ("exit 0", "left no results.json and predictions"),
+        ("exit 0", "left no results and no predictions"),
         ("exit 3", "ended with status 3"),
         ("exit 137", "ended with status 137"),
         ("exit 130", None),
@@ -158,10 +159,19 @@ def test_on_slurm_each_index_of_the_array_is_the_cell_that_it_should_be(
         environment = {**variables, "SLURM_ARRAY_TASK_ID": index}
         done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
         words = shlex.split(done.stdout)
-        (task, net) = (Path(words[place + 1]).stem for place, word in enumerate(words) if word == "--config")
-        seed, place = (words[words.index(name) + 1] for name in ("--seed_everything", "--trainer.default_root_dir"))
-        found.append(Cell(task, net, int(seed), Path(place)))
+        names = ("--config", "--seed_everything", "--trainer.default_root_dir")
+        experiment, seed, place = (words[words.index(name) + 1] for name in names)
+        label_set, net = (Path(part).name for part in experiment.split("+"))
+        found.append(Cell(label_set, net, int(seed), Path(place)))
     assert sorted(found, key=str) == sorted(missing, key=str)
+
+
+def changed(folder: Path, old: Any, new: Any) -> str:
+    """Tell how settings differ from those of a run that has begun."""
+    each = cell("form", "s4", 0, folder)
+    each.folder.mkdir(parents=True, exist_ok=True)
+    (each.folder / "config.yaml").write_text(yaml.safe_dump(old))
+    return changes(each, new)
 
 
 def nested(name: str, value: Any) -> Any:
@@ -179,11 +189,20 @@ def nested(name: str, value: Any) -> Any:
         *((name, True) for name in ("checkpoint.monitor", "data.init_args.path", "model.class_path")),
     ],
 )
-def test_where_a_run_took_place_is_no_difference_and_how_it_learned_is_one(name: str, matters: bool) -> None:
-    found = differences(nested(name, 1), nested(name, 2))
-    assert found == ([(name.replace(".init_args", ""), 1, 2)] if matters else [])
+def test_where_a_run_took_place_is_no_difference_and_how_it_learned_is_one(
+    tmp_path: Path, name: str, matters: bool
+) -> None:
+    told = f"{name.replace('.init_args', '')} 1, not 2" if matters else ""
+    assert changed(tmp_path, nested(name, 1), nested(name, 2)) == told
     # of an older version of the code, or a newer one
-    assert differences(nested(name, 1), nested(f"{name}s", 2)) == []
+    assert changed(tmp_path, nested(name, 1), nested(f"{name}s", 2)) == ""
+
+
+def test_a_part_that_was_left_out_is_a_difference(tmp_path: Path) -> None:
+    without = {"model": {"init_args": {"schedule": None}}}
+    used = {"model": {"init_args": {"schedule": {"class_path": "a.OneCycle", "init_args": {"warmup": 0.3}}}}}
+    assert changed(tmp_path, without, used) == "model.schedule None, not a.OneCycle"
+    assert changed(tmp_path, used, without) == "model.schedule a.OneCycle, not None"
 
 
 def test_changes_are_told_of_runs_that_have_begun(tmp_path: Path) -> None:
@@ -196,19 +215,3 @@ def test_changes_are_told_of_runs_that_have_begun(tmp_path: Path) -> None:
     assert data_paths(settings) == ["a.h5", "b.h5"]
     assert data_paths({"data": {"init_args": {"path": "a.h5"}}}) == ["a.h5"]
     assert data_paths({"data": {"class_path": "mine.Data"}}) == []
-
-
-def test_data_that_are_missing_are_made_and_those_of_the_command_line_must_be_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    executable(tmp_path / "bin" / "make", f'#!/bin/sh\necho "$2" >>"{tmp_path}/made"\n[ "$2" != data/bad.h5 ]\n')
-    (tmp_path / "there.h5").touch()
-    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    training.make_data(["data/no_such.h5", "data/no_such.h5", str(tmp_path / "there.h5")], ["--data.labels", "all"])
-    assert (tmp_path / "made").read_text().split() == ["data/no_such.h5"]
-    with pytest.raises(TableError, match=r"data/bad\.h5 could not be made"):
-        training.make_data(["data/bad.h5"], [])
-    for words in (["--data.path", "data/no_such.h5"], ["--data.init_args.path=data/no_such.h5"]):
-        with pytest.raises(TableError, match=r"there is no data file data/no_such\.h5, which ARGS name"):
-            training.make_data(["data/no_such.h5"], words)
-    assert (tmp_path / "made").read_text().split() == ["data/no_such.h5", "data/bad.h5"]

@@ -67,8 +67,8 @@ def evaluate(
 
     Thresholds and temperature are fitted on the validation predictions (fold 9) only; all numbers are of the test
     predictions (fold 10). Each run's numbers go to evaluation.json in its folder. Two runs are compared by the paired
-    bootstrap; several are summarised as mean and standard deviation. Where the run's data file is at hand, patients in
-    two splits are an error, and subgroups are judged.
+    bootstrap; several that differ by nothing but their seeds are summarised as mean and standard deviation. Where the
+    run's data file is at hand, patients in two splits are an error, and subgroups are judged.
 
     Args:
         runs: Run folders.
