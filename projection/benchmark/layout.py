@@ -7,7 +7,7 @@ from math import isnan
 
 from projection.benchmark.cells import Row
 from projection.benchmark.published import TEST_RECORDS, Published, read_published, verdict
-from projection.evaluation.protocol import percent
+from projection.evaluation.wording import percent
 
 # ours and what was published of the same net; either may be missing
 Line = tuple[Row | None, Published | None]

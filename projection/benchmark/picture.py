@@ -8,7 +8,7 @@ from markupsafe import Markup
 from projection.benchmark.cells import Row
 from projection.benchmark.layout import Line, notes
 from projection.benchmark.published import Published, verdict
-from projection.evaluation.protocol import percent
+from projection.evaluation.wording import percent
 from projection.report import forest
 from projection.report.forest import Mark
 from projection.report.svg import number, standalone

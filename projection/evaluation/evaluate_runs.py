@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from projection.evaluation.judge import Judgement, comparison, judge_run
-from projection.evaluation.protocol import Protocol, percent
+from projection.evaluation.protocol import Protocol
+from projection.evaluation.wording import CLASSES, SUMMARY, percent, shown
 from projection.files import write_json
 from projection.metrics.thresholds import Criterion
 from projection.runs.folder import EVALUATION
@@ -20,37 +21,6 @@ from projection.runs.run import Run, read_run
 
 _TITLE = "Test fold, thresholds from the validation fold"
 _SIDE_BY_SIDE = 3  # more runs than this are listed, with less of each
-
-_SUMMARY = {
-    "validation_auroc": "AUROC of validation",
-    "average_precision": "average precision",
-    "fmax": "Fmax",
-    "f2": "F2",
-    "g2": "G2",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "ppv": "PPV",
-    "npv": "NPV",
-    "f1": "F1",
-    "brier": "Brier score",
-    "ece": "calibration error",
-    "ece_with_temperature": "with temperature",
-    "temperature": "temperature",
-}
-
-# short enough for a terminal of 80 columns
-_CLASSES = {
-    "positives": "n",
-    "auroc": "AUROC",
-    "average_precision": "AP",
-    "brier": "Brier",
-    "threshold": "thr.",
-    "sensitivity": "sens.",
-    "specificity": "spec.",
-    "ppv": "PPV",
-    "npv": "NPV",
-    "f1": "F1",
-}
 
 
 def evaluate(
@@ -126,8 +96,8 @@ def _summary_table(judged: Mapping[str, Judgement], protocol: Protocol) -> Table
         return _list_of_runs(judged, protocol)
     table = Table("metric (macro)", *judged, title=_TITLE)
     table.add_row(f"AUROC [{percent(protocol.confidence)} interval]", *(each.auroc for each in judged.values()))
-    for key, title in _SUMMARY.items():
-        table.add_row(title, *(_shown(each.summary[key], 4) for each in judged.values()))
+    for key, (title, _) in SUMMARY.items():
+        table.add_row(title, *(shown(each.summary[key], 4) for each in judged.values()))
     return table
 
 
@@ -137,31 +107,23 @@ def _list_of_runs(judged: Mapping[str, Judgement], protocol: Protocol) -> Table:
     table.columns[0].overflow = "fold"
     table.columns[1].no_wrap = True
     for name, each in judged.items():
-        table.add_row(name, each.auroc, *(_shown(each.summary[key], 3) for key in keys))
+        table.add_row(name, each.auroc, *(shown(each.summary[key], 3) for key in keys))
     return table
 
 
 def _class_table(judgement: Judgement) -> Table:
     confidence = percent(judgement.confidence)
-    titles = [*_CLASSES.values()]
-    titles.insert(2, confidence)
-    title = f"Classes (after the AUROC its {confidence} interval)"
-    table = Table("class", *titles, title=title, box=SIMPLE, padding=0)
+    titles = ("class", "n", "AUROC", confidence, *(short for short, _ in CLASSES.values()))
+    table = Table(*titles, title=f"Classes (after the AUROC its {confidence} interval)", box=SIMPLE, padding=0)
     for name, row in judgement.classes.items():
-        cells = [f"{row['positives']:.0f}", *(_shown(row[key], 3) for key in list(_CLASSES)[1:])]
-        cells.insert(2, _interval(row["auroc_low"], row["auroc_high"]))
-        table.add_row(name, *cells)
+        area = (shown(row["auroc"], 3), _interval(row["auroc_low"], row["auroc_high"]))
+        table.add_row(name, f"{row['positives']:.0f}", *area, *(shown(row[key], 3) for key in CLASSES))
     return table
 
 
 def _interval(low: float, high: float) -> str:
     # as short as it goes: .871-.934
     return "-".join(f"{end:.3f}".removeprefix("0") for end in (low, high)) if isfinite(low) else "-"
-
-
-def _shown(value: float, decimals: int) -> str:
-    # undefined for classes that do not occur
-    return f"{value:.{decimals}f}" if isfinite(value) else "-"
 
 
 def _subgroup_table(judgement: Judgement, protocol: Protocol) -> Table:

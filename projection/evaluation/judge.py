@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from projection.errors import ProjectionError
-from projection.evaluation.protocol import Protocol, ends, interval, percent
+from projection.evaluation.protocol import Protocol, ends, interval
 from projection.evaluation.subgroups import Subgroup, subgroups
+from projection.evaluation.wording import percent
 from projection.metrics import (
     auroc,
     average_precision,

@@ -39,8 +39,3 @@ def interval(values: Tensor, confidence: float) -> tuple[float, float]:
     """Give the ends of the percentile interval of values `(resamples,)` at a confidence of 0 to 1."""
     low, high = ends(values, confidence).tolist()
     return float(low), float(high)
-
-
-def percent(share: float) -> str:
-    """Write a confidence in percent, with the decimals that it has: 95% or 97.5%."""
-    return f"{100 * share:.6g}%"

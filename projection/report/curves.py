@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from projection.errors import ProjectionError
-from projection.evaluation.protocol import Protocol, ends, percent
+from projection.evaluation.protocol import Protocol, ends
+from projection.evaluation.wording import percent, shown
 from projection.metrics.bootstrap import draw_counts
 from projection.report.svg import UNIT, Axis, Chart
-from projection.report.tables import between, shown
+from projection.report.tables import between
 from projection.runs.predictions import Predictions
 
 GRID = torch.linspace(0, 1, 51, dtype=torch.float64)

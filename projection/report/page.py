@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from projection import __version__
 from projection.errors import ProjectionError
-from projection.evaluation.protocol import percent
+from projection.evaluation.wording import percent
 from projection.files import completed_or_removed
 from projection.report.svg import STYLES, stylesheet
 

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
+from projection.evaluation.wording import shown
 from projection.metrics import reliability
 from projection.metrics.calibration import logit
 from projection.report.svg import UNIT, Axis, Chart
-from projection.report.tables import Table, shown
+from projection.report.tables import Table
 from projection.runs.predictions import Predictions
 
 BINS = 10

@@ -7,36 +7,10 @@ from math import isfinite
 import numpy as np
 
 from projection.evaluation.judge import Judgement
-from projection.evaluation.protocol import Protocol, percent
+from projection.evaluation.protocol import Protocol
 from projection.evaluation.subgroups import Subgroup
+from projection.evaluation.wording import CLASSES, SUMMARY, percent, shown
 from projection.report.matrices import Mistake
-
-SUMMARY = {
-    "validation_auroc": "AUROC of the validation records",
-    "average_precision": "average precision",
-    "fmax": "Fmax (best record-centred F1 over all thresholds)",
-    "f2": "F2, votes shared by a record's statements",
-    "g2": "G2, votes shared by a record's statements",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "ppv": "positive predictive value",
-    "npv": "negative predictive value",
-    "f1": "F1",
-    "brier": "Brier score",
-    "ece": "expected calibration error",
-    "ece_with_temperature": "expected calibration error with temperature",
-    "temperature": "temperature",
-}
-CLASSES = {
-    "average_precision": "average precision",
-    "brier": "Brier score",
-    "threshold": "threshold",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-    "ppv": "PPV",
-    "npv": "NPV",
-    "f1": "F1",
-}
 
 
 @dataclass(frozen=True)
@@ -48,11 +22,6 @@ class Table:
     rows: Sequence[Sequence[str]]
 
 
-def shown(value: float, decimals: int) -> str:
-    """Write a number as `evaluate` does; a dash where it is undefined."""
-    return f"{value:.{decimals}f}" if isfinite(value) else "-"
-
-
 def between(numbers: Mapping[str, float], key: str) -> str:
     """Write the interval of a number; a dash where it is undefined."""
     low, high = numbers[f"{key}_low"], numbers[f"{key}_high"]
@@ -62,7 +31,7 @@ def between(numbers: Mapping[str, float], key: str) -> str:
 def summary_table(judged: Mapping[str, Judgement], protocol: Protocol) -> Table:
     """Lay the numbers over all classes side by side, a column for each run."""
     rows = [[f"AUROC [{percent(protocol.confidence)} interval]", *(each.auroc for each in judged.values())]]
-    rows += [[title, *(shown(each.summary[key], 4) for each in judged.values())] for key, title in SUMMARY.items()]
+    rows += [[title, *(shown(each.summary[key], 4) for each in judged.values())] for key, (_, title) in SUMMARY.items()]
     return Table(
         "Means over classes, test folds; thresholds and temperature from the validation folds",
         ["metric", *judged],
@@ -77,8 +46,8 @@ def class_table(judgement: Judgement) -> Table:
         + [shown(row[key], 3) for key in CLASSES]
         for name, row in judgement.classes.items()
     ]
-    interval = f"{percent(judgement.confidence)} interval"
-    return Table("Each class, test folds", ["class", "records with it", "AUROC", interval, *CLASSES.values()], rows)
+    interval, titles = f"{percent(judgement.confidence)} interval", [title for _, title in CLASSES.values()]
+    return Table("Each class, test folds", ["class", "records with it", "AUROC", interval, *titles], rows)
 
 
 def auroc_table(judged: Mapping[str, Judgement], alike: bool) -> Table:

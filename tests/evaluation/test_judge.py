@@ -11,7 +11,8 @@ from scipy.special import expit
 from projection.errors import ProjectionError
 from projection.evaluation.evaluate_runs import joined
 from projection.evaluation.judge import Judgement, compare, comparison, judge
-from projection.evaluation.protocol import Protocol, percent
+from projection.evaluation.protocol import Protocol
+from projection.evaluation.wording import percent
 from projection.metrics.thresholds import Criterion
 from projection.runs.predictions import Predictions
 from projection.runs.run import Run
