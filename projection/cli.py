@@ -69,8 +69,9 @@ class ProjectionCLI(LightningCLI):
 
     def __init__(self, command: str, words: Sequence[str]) -> None:
         self._command = command
-        # jsonargparse shows the base class, which has no options
-        words = [f"--data.help={_DATA[1]}" if word == "--data.help" else word for word in with_configs(words)]
+        words = with_configs(words)
+        if words[-1:] == ["--data.help"]:  # jsonargparse would show the base class, which has no options
+            words[-1] = f"--data.help={_DATA[1]}"
         how = {"default_config_files": [str(BASE_CONFIG)], "epilog": _HELP, "usage": f"projection {command} {_USAGE}"}
         super().__init__(
             LightningModule,

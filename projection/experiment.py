@@ -14,6 +14,8 @@ BASE_CONFIG = CONFIGS / "base.yaml"
 RUNS, RUN_CONFIG = "runs", "config.yaml"
 
 _ONE = r"[A-Za-z0-9_][A-Za-z0-9_./-]*"
+# of configs/: what is stacked on an experiment, or named in it
+_PARTS = ("nets/", "presets/", "recipes/")
 _EXPERIMENT = re.compile(rf"{_ONE}(\+{_ONE})*")
 
 
@@ -65,14 +67,18 @@ def experiment_files(experiment: str, root: Path = Path()) -> list[Path]:
     names = [f"{name}.yaml" for name in experiment.split("+")]
     places = [[file for file in (root / "configs" / name, CONFIGS / name) if file.is_file()] for name in names]
     if missing := [name for name, files in zip(names, places, strict=True) if not files]:
-        raise ProjectionError(f"there is no configs/{missing[0]}; experiments: {' '.join(_experiments(root))}")
+        raise ProjectionError(f"there is no configs/{missing[0]}; {_there(root, missing[0])}")
     return [files[0] for files in places]
 
 
-def _experiments(root: Path) -> list[str]:
+def _there(root: Path, wanted: str) -> str:
+    """List the nets or presets where one was wanted, and else the experiments."""
     folders = (root / "configs", CONFIGS)
     names = {str(path.relative_to(each).with_suffix("")) for each in folders for path in each.rglob("*.yaml")}
-    return sorted(name for name in names if name != "base" and not name.startswith(("presets/", "nets/", "recipes/")))
+    kind = wanted.partition("/")[0] + "/"
+    if kind in _PARTS:
+        return f"there are {' '.join(sorted(name for name in names if name.startswith(kind)))}"
+    return f"experiments: {' '.join(sorted(name for name in names - {'base'} if not name.startswith(_PARTS)))}"
 
 
 def experiment_name(configs: Sequence[Path], model: str) -> str:

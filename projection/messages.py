@@ -13,8 +13,11 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from projection.errors import ProjectionError
 
 # PyTorch deprecates what this Lightning calls in every step; `--ckpt_path last` in a new folder is how launchers start
-# every run; LightningCLI is called as a program calls it
-_KNOWN = ("LeafSpec", "no last checkpoint available", "exists and is not empty", "args parameter is intended to run")
+# every run; LightningCLI is called as a program calls it; a checkpoint is judged elsewhere than where it was made
+_KNOWN = (
+    *("LeafSpec", "no last checkpoint available", "exists and is not empty", "args parameter is intended to run"),
+    "The dirpath has changed",
+)
 
 
 def keep_quiet() -> None:

@@ -17,6 +17,7 @@ _HINTS = {
     r"projection\.models\b": "projection.models is called projection.nets now.",
     r"projection\.callbacks\b": "projection.callbacks is called projection.training now.",
     r"are required: \w+\.model$": "`--config configs/exp.yaml` names a model, and so does `--model CLASS`.",
+    r"'lightning\.LightningModule'": "A net needs an experiment before it, as in `--config demo+nets/s4`.",
     r"^--model\.help": "`--model ClassificationTask --model.net.help XResNet1d` shows a net.",
 }
 

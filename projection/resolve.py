@@ -1,7 +1,8 @@
 """What a training would be, told before it begins, and the data that it needs, made.
 
-python -m projection resolve EXP [OPTIONS OF FIT]
-python -m projection data EXP [OPTIONS OF FIT]
+- `projection resolve EXP [OPTIONS OF fit]` prints name, configurations, folder, data files and settings as JSON; with
+  `--field=name`, `--field=data.path` and others, as often as wanted, these alone, one a line.
+- `projection data EXP [OPTIONS OF fit]` makes the data files that are missing.
 """
 
 import json
@@ -75,6 +76,9 @@ def make_files(paths: Iterable[str]) -> None:
 
 
 def _described(words: Sequence[str]) -> dict[str, Any]:
+    if {"-h", "--help"} & {*words}:
+        print(__doc__)
+        sys.exit()
     if not words or words[0].startswith("-"):
         raise ProjectionError("Name an experiment first, as in `projection resolve demo --trainer.max_epochs 3`.")
     stacked = [word for file in experiment_files(words[0]) for word in ("--config", str(file))]

@@ -69,6 +69,7 @@ def test_mistakes_give_a_few_readable_lines(
         ),
         (["--config", "DEMO", "--data.val_folds", "9,10"], "Expected a list, such as [9,10]. Got value: 9,10"),
         (["--config", "DEMO", "--trainer.max_epoch", "3"], "unrecognized arguments: --trainer.max_epoch"),
+        (["--config", "nets/s4+demo"], "A net needs an experiment before it, as in `--config demo+nets/s4`."),
         (["--model.help", "S4"], "`--model ClassificationTask --model.net.help XResNet1d` shows a net."),
         ([], "`--config configs/exp.yaml` names a model, and so does `--model CLASS`."),
     ],

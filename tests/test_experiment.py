@@ -133,6 +133,7 @@ def test_a_data_module_of_the_user_s_own_needs_no_data_of_ours(
     ("words", "told"),
     [
         (["nope"], "there is no configs/nope.yaml; experiments: benchmark/all"),
+        (["demo+nets/s5"], "there is no configs/nets/s5.yaml; there are nets/convnext1d nets/fcn_wang "),
         (["../demo"], "EXP is the name of an experiment, as in EXP=demo; found: ../demo"),
         (["demo;x"], "EXP is the name of an experiment"),
         ([], "Name an experiment first"),

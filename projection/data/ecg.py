@@ -9,9 +9,9 @@ from torch import Tensor
 class ECGDataModule(LightningDataModule):
     """Where records come from. Derive from it to bring another data set.
 
-    Set `class_names` and `lead_names` in the constructor and `sampling_rate` in `setup`, and return loaders of batches
-    `(x, y)`, or `(x, y, ids)` for prediction: `x` float32 `(batch, leads, time)` in mV, `y` float32
-    `(batch, classes)`, ids int64 `(batch,)`.
+    Set `class_names` and `lead_names` in the constructor and `sampling_rate` in `setup`, and return loaders for train,
+    val, test and predict, whose batches are `(x, y)` or `(x, y, ids)`: `x` float32 `(batch, leads, time)` in mV, `y`
+    float32 `(batch, classes)`, ids int64 `(batch,)`, by which predictions name their records.
     """
 
     class_names: tuple[str, ...] = ()

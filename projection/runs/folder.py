@@ -102,6 +102,11 @@ def check_checkpoint(checkpoint: str | None) -> None:
     Raises:
         ProjectionError: If there is no such file, or it is damaged.
     """
+    if checkpoint == "best":
+        raise ProjectionError(
+            "`fit` continues a run from `--ckpt_path last`. To begin with the weights of a run's best checkpoint, set "
+            "model.init_args.init_from to its file."
+        )
     if checkpoint in (None, "last", "hpc") or "://" in str(checkpoint):
         return
     if not Path(str(checkpoint)).is_file():

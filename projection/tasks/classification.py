@@ -112,6 +112,7 @@ class ClassificationTask(LightningModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute logits `(batch, classes)`, joined over windows, of records `(batch, leads, time)` in mV."""
+        self._check_leads(x)
         x = self._preprocessed(x)
         if self.window is None:
             return self._logits(x)
@@ -122,7 +123,8 @@ class ClassificationTask(LightningModule):
 
     @override
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        x, y = batch
+        x, y = self._unpacked(batch)
+        self._check_leads(x)
         x = self._preprocessed(x)
         if self.window is not None:
             x, y = RandomCrop(self.window)(x, y, self._rate(), self._generator(x.device))
@@ -211,6 +213,21 @@ class ClassificationTask(LightningModule):
             "data": {name: value for name, value in self.data_facts.items() if name != "path"},
         }
 
+    def _unpacked(self, batch: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Take signals and labels out of a batch, which may hold ids as well."""
+        x, y, *_ = batch
+        if y.ndim != 2 or y.shape[1] != len(self.class_names):
+            raise ProjectionError(
+                f"A batch has labels {tuple(y.shape)}, but the data module states {len(self.class_names)} classes: "
+                f"labels are (batch, {len(self.class_names)}), each 0 or 1."
+            )
+        return x, y.float()
+
+    def _check_leads(self, x: Tensor) -> None:
+        if x.ndim != 3 or x.shape[1] != len(self.lead_names):
+            leads = ", ".join(self.lead_names)
+            raise ProjectionError(f"The model takes signals (batch, leads, time) of {leads}; found {tuple(x.shape)}.")
+
     def _preprocessed(self, x: Tensor) -> Tensor:
         if not self.preprocess:
             return x
@@ -230,7 +247,7 @@ class ClassificationTask(LightningModule):
         return seeded_generator(device, seed, self.trainer.fit_loop.total_batch_idx, rank, 1)
 
     def _judge(self, batch: tuple[Tensor, Tensor], metrics: MetricCollection, mean_loss: MeanMetric) -> Tensor:
-        x, y = batch
+        x, y = self._unpacked(batch)
         logits: Tensor = self(x)
         metrics.update(logits, y)
         mean_loss.update(self.loss(logits, y), weight=len(y))

@@ -25,9 +25,9 @@ def check_contract(learned: Contract | None, own: Contract) -> None:
     if missing := own.keys() - learned.keys():
         raise ProjectionError(f"The checkpoint does not state its {', '.join(sorted(missing))}: it is damaged.")
     for name, hint in (
-        ("class_names", "Set data.labels accordingly."),
+        ("class_names", "Give data of these classes, in this order; those of PTB-XL follow from data.labels."),
         ("lead_names", "Give the data with these leads, in this order."),
-        ("sampling_rate", "Set data.path to a file with the same sampling rate."),
+        ("sampling_rate", "Give data of the same sampling rate."),
         ("preprocess", "Use the config.yaml of its run, or set model.init_args.preprocess accordingly."),
     ):
         if own[name] is not None and learned[name] != own[name]:
@@ -50,7 +50,7 @@ def _differing(name: str, learned: Any, own: Any) -> str:
 
 
 def _first(names: Sequence[str]) -> str:
-    return ", ".join([*names[:5], "..."])
+    return ", ".join([*names[:5], *(["..."] if len(names) > 5 else [])])
 
 
 def _listed(values: Sequence[str]) -> str:

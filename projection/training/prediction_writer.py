@@ -107,6 +107,8 @@ class PredictionWriter(Callback):
             places = batch[2].to(outputs.device)
         else:
             places = torch.arange(self._seen, self._seen + len(outputs), device=outputs.device)
+            if len(batch) > 2 and not self._numbered:
+                rank_zero_warn("Predictions are numbered by row: a batch's ids are to be a tensor of whole numbers.")
             self._numbered = True
         self._seen += len(outputs)
         self._parts.append((places, outputs.float() if outputs.dtype in _HALF else outputs, labels))

@@ -77,9 +77,14 @@ def test_checkpoints_know_their_run(tmp_path: Path) -> None:
 def test_a_checkpoint_must_be_there_unless_lightning_looks_for_it() -> None:
     for elsewhere in (None, "last", "hpc", "s3://bucket/best.ckpt"):
         check_checkpoint(elsewhere)
-    for missing in ("best", "none.ckpt"):
+    for missing in ("none.ckpt", "best/none.ckpt"):
         with pytest.raises(ProjectionError, match=f"There is no checkpoint {missing}"):
             check_checkpoint(missing)
+
+
+def test_fit_is_told_how_to_use_the_best_checkpoint_of_a_run() -> None:
+    with pytest.raises(ProjectionError, match=r"continues a run from `--ckpt_path last`\. .*init_from"):
+        check_checkpoint("best")
 
 
 def test_a_run_is_finished_with_its_results_and_test_predictions(tmp_path: Path) -> None:

@@ -186,3 +186,26 @@ def test_init_from_is_where_a_new_run_begins_and_no_resumed_one(
     assert task.first
     for name, value in task.first.items():
         assert torch.equal(value, expected[f"net.{name}"]), name
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "told"),
+    [
+        ((4, 12, 250), (4, 3), r"labels \(4, 3\), but the data module states 5 classes: labels are \(batch, 5\)"),
+        ((4, 12, 250), (4,), r"labels \(4,\)"),
+        ((4, 2, 250), (4, 5), r"signals \(batch, leads, time\) of I, II, III, .*; found \(4, 2, 250\)"),
+        ((12, 250), (4, 5), r"found \(12, 250\)"),
+    ],
+)
+def test_a_batch_of_other_shapes_is_named(x: tuple[int, ...], y: tuple[int, ...], told: str) -> None:
+    batch = (torch.zeros(x), torch.zeros(y))
+    for step in (task_with().training_step, task_with().validation_step):
+        with pytest.raises(ProjectionError, match=told):
+            step(batch, 0)
+
+
+def test_a_batch_may_hold_ids_and_whole_numbers_for_labels() -> None:
+    x, y, task = torch.randn(4, 12, 250), torch.eye(5)[:4], task_with().eval()
+    judged = task.validation_step((x, y.long(), torch.arange(4)), 0)  # type: ignore[arg-type]
+    assert torch.equal(judged, task.validation_step((x, y), 0))
+    assert task.val_metrics["auroc"].labels[0].dtype == torch.uint8

@@ -205,3 +205,14 @@ def test_of_records_that_several_processes_share_by_a_foreign_loader_nothing_is_
     trainer = SimpleNamespace(world_size=2, test_dataloaders=DataLoader([1]), fast_dev_run=False)
     with pytest.warns(UserWarning, match="several processes share the records of a foreign loader"):
         PredictionWriter().on_test_epoch_start(trainer, MeanModel())  # type: ignore[arg-type]
+
+
+def test_ids_that_are_no_whole_numbers_are_not_dropped_without_a_word() -> None:
+    writer, trainer = (
+        PredictionWriter(),
+        SimpleNamespace(world_size=1, test_dataloaders=DataLoader([1]), fast_dev_run=False),
+    )
+    writer.on_test_epoch_start(trainer, MeanModel())  # type: ignore[arg-type]
+    outputs = torch.zeros(2, 3)
+    with pytest.warns(UserWarning, match="numbered by row: a batch's ids are to be a tensor of whole numbers"):
+        writer.on_test_batch_end(trainer, MeanModel(), outputs, (outputs, outputs, ["W1", "W2"]), 0)  # type: ignore[arg-type]

@@ -1,0 +1,40 @@
+"""What the README shows, as it stands there."""
+
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from projection.runs.load import load
+from tests.conftest import ROOT, Run
+from tests.run_files import results
+
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def test_a_data_set_and_a_net_of_one_s_own_are_trained_judged_and_named(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (example,) = (block for block in BLOCKS if block.startswith("# mine.py"))
+    Path("mine.py").write_text(example)
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    rng, labels = np.random.default_rng(0), np.tile([[0, 1], [1, 0]], (60, 1))
+    signals = rng.normal(size=(120, 2, 1000)) * (1 + 3 * labels[:, :1, None])
+    Path("data").mkdir()
+    split = np.repeat([0, 1, 2], 40)
+    ids = 5000 + 3 * np.arange(120)
+    np.savez("data/mine.npz", x=signals.astype(np.float32), y=labels, ids=ids, split=split)
+    own = ["--model.net", "mine.MyNet", "--data", "mine.MyData", "--data.batch_size", "4", "--trainer.max_epochs", "8"]
+    folder = run("fit", "--model", "ClassificationTask", *own, "--trainer.accelerator", "cpu")
+    assert results(folder)["test/auroc"] > 0.9
+    table = pd.read_csv(folder / "predictions" / "test.csv")
+    assert table["ecg_id"].tolist() == ids[split == 2].tolist()
+    assert list(table.columns[1:]) == ["calm", "fast", "label_calm", "label_fast"]
+    predicted = run("predict", "--config", str(folder / "config.yaml"), "--ckpt_path", "best")
+    assert pd.read_csv(predicted / "predictions" / "predict.csv")["ecg_id"].tolist() == ids[split == 2].tolist()
+    model = load(folder / "checkpoints" / "best.ckpt")
+    assert (model.sampling_rate, model.learned["lead_names"]) == (250, ["I", "II"])  # type: ignore[index]
