@@ -165,12 +165,10 @@ class ProjectionCLI(LightningCLI):
         self._report(results)
 
     def after_validate(self) -> None:
-        """Show the results of `validate`."""
+        """Show the results of `validate`, and of `test`."""
         self._report(self._metrics())
 
-    def after_test(self) -> None:
-        """Show the results of `test`."""
-        self._report(self._metrics())
+    after_test = after_validate
 
     @rank_zero_only
     def after_predict(self) -> None:

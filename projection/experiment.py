@@ -24,9 +24,6 @@ def with_configs(words: Sequence[str]) -> list[str]:
 
     `--config benchmark/all+nets/s4` is an experiment, and becomes two files. `--config demo.yaml` is a file here, or
     one that comes with projection.
-
-    Raises:
-        ProjectionError: If there is no such experiment.
     """
     found: list[str] = []
     rest = list(words)
@@ -55,11 +52,7 @@ def _files(name: str) -> list[str]:
 
 
 def experiment_files(experiment: str, root: Path = Path()) -> list[Path]:
-    """Find the configurations that an experiment stacks, in `configs/` below `root` or among those of projection.
-
-    Raises:
-        ProjectionError: If it is no such name, or there is no such file.
-    """
+    """Find the configurations that an experiment stacks, in `configs/` below `root` or among those of projection."""
     if not _EXPERIMENT.fullmatch(experiment) or ".." in experiment:
         raise ProjectionError(
             f"EXP is the name of an experiment, as in EXP=demo; found: {' '.join(experiment.split())}"

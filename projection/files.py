@@ -47,11 +47,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def check_room(folder: Path, size: int) -> None:
-    """Make sure that a file of `size` bytes will fit.
-
-    Raises:
-        ProjectionError: If there is less room.
-    """
+    """Make sure that a file of `size` bytes will fit."""
     free = shutil.disk_usage(folder).free
     if free < size:
         raise ProjectionError(

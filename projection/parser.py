@@ -54,9 +54,6 @@ class Parser(LightningArgumentParser):
 def condensed(message: str) -> str:
     """Drop the parts of a parsing error that do not help to mend it.
 
-    Args:
-        message: What jsonargparse says.
-
     Returns:
         The lines that name the option and the mistake.
     """

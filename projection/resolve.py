@@ -31,9 +31,6 @@ def resolve(words: Sequence[str]) -> None:
     Args:
         words: The experiment, then options of `fit`. With `--field=name` or another key, as often as wanted and with
             dots for those within, these values alone are printed, one a line, for shells.
-
-    Raises:
-        ProjectionError: If it is no experiment, or an option is not accepted.
     """
     fields = [word.removeprefix(_FIELD) for word in words if word.startswith(_FIELD)]
     content = _described([word for word in words if not word.startswith(_FIELD)])
@@ -49,19 +46,12 @@ def make_data(words: Sequence[str]) -> None:
 
     Args:
         words: The experiment, then options of `fit`.
-
-    Raises:
-        ProjectionError: If it is no experiment, an option is not accepted, or a missing file cannot be made.
     """
     make_files([file["path"] for file in _described(words)["data"]])
 
 
 def make_files(paths: Iterable[str]) -> None:
-    """Make data files that are missing, by the commands of `projection.corpus.recipes`.
-
-    Raises:
-        ProjectionError: If only their owner can make one, or its commands fail.
-    """
+    """Make data files that are missing, by the commands of `projection.corpus.recipes`."""
     for path in dict.fromkeys(paths):
         if Path(path).is_file():
             continue

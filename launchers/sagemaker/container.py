@@ -97,11 +97,7 @@ class Place:
         raise ProjectionError(f"there is no {name}.yaml in {folders[0]} (the channel config) or {folders[1]}")
 
     def data_files(self) -> list[Path]:
-        """Find the HDF5 files of all channels, by channel and name; none, if no channel holds data.
-
-        Raises:
-            ProjectionError: If a channel holds no HDF5 file.
-        """
+        """Find the HDF5 files of all channels, by channel and name; none, if no channel holds data."""
         found: list[Path] = []
         channels = set(self.read("inputdataconfig")) - {CONFIG_CHANNEL, CODE_CHANNEL}
         for name in sorted(channels, key=natural_order):

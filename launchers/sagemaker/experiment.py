@@ -36,11 +36,7 @@ class Experiment:
 
 
 def read_experiment(experiment: str, words: Sequence[str]) -> Experiment:
-    """Resolve EXP, a name below `configs/` or several joined by +, with more arguments, as `fit` would.
-
-    Raises:
-        ProjectionError: If the configuration is not there or not accepted, or data are missing.
-    """
+    """Resolve EXP, a name below `configs/` or several joined by +, with more arguments, as `fit` would."""
     files = experiment_files(experiment, PROJECT)
     given = _pairs(with_configs(words))
     stacked = [word for file in files for word in ("--config", str(file))]

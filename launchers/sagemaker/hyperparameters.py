@@ -37,9 +37,6 @@ def arguments(hyperparameters: Mapping[str, str]) -> list[str]:
 
     Each is one argument, whatever it holds; no shell ever sees it. SageMaker keeps no order, so they are sorted: an
     argument comes before those that change a part of it.
-
-    Raises:
-        ProjectionError: If a name is no name of a setting, or a value cannot stand on a command line.
     """
     given = sorted(name for name in hyperparameters if name != CONFIG and not _FOREIGN.match(name))
     for name in given:

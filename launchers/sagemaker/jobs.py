@@ -60,11 +60,7 @@ def stop() -> None:
 
 
 def resume() -> None:
-    """Submit job JOB again under another name: same code, data and settings, going on from its last state.
-
-    Raises:
-        ProjectionError: If the job has not ended, has completed, or has saved no state.
-    """
+    """Submit job JOB again under another name: same code, data and settings, going on from its last state."""
     service, storage = aws.client("sagemaker", region()), aws.client("s3", region())
     job = _job(service)
     name, state = job["TrainingJobName"], _state(job)

@@ -16,11 +16,7 @@ _MACHINES = ("trainer.strategy", "trainer.devices", "trainer.num_nodes")
 
 
 def resolved(cell: Cell, arguments: Sequence[str]) -> dict[str, Any]:
-    """Work out all settings of a cell, as they would stand in its run's `config.yaml`.
-
-    Raises:
-        TableError: If the arguments, which are the words of ARGS, set what distinguishes cells.
-    """
+    """Work out all settings of a cell, as they would stand in its run's `config.yaml`."""
     settings = resolve.resolved(["--config", cell.experiment, "--seed_everything", str(cell.seed), *arguments])
     _check_own(cell, settings)
     return settings

@@ -91,11 +91,7 @@ def _seed(word: str) -> int:
 
 
 def table_folder(runs: Path) -> Path:
-    """Name the table's folder below `runs`, which is TABLE, by default `table`.
-
-    Raises:
-        TableError: If TABLE is no name.
-    """
+    """Name the table's folder below `runs`, which is TABLE, by default `table`."""
     name = os.environ.get("TABLE") or "table"
     if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
         raise TableError(f"TABLE is a name of letters, digits, - and _, of a folder beside other runs; found: {name}")

@@ -38,12 +38,7 @@ def beside_published(rows: Sequence[Row]) -> dict[str, list[Line]]:
 
 
 def as_markdown(label_sets: Mapping[str, Sequence[Line]], confidence: float) -> str:
-    """Write the table as Markdown: a section for each label set, and the sources.
-
-    Args:
-        label_sets: The lines of each label set.
-        confidence: Of our intervals (0 to 1).
-    """
+    """Write the table as Markdown: a section for each label set, and the sources."""
     sources = list(dict.fromkeys(each.source for lines in label_sets.values() for _, each in lines if each))
     head = ["net", "AUROC", f"{percent(confidence)} interval", "s.d.", "seeds", "epochs", "published", "intervals"]
     text = ["# Macro AUROC on the test fold, beside published numbers", ""]

@@ -72,11 +72,7 @@ def evaluate(
 
 
 def joined(runs: Sequence[Run]) -> Run:
-    """Give the first run with the mean of all runs' probabilities: an ensemble, to be judged like a run.
-
-    Raises:
-        ProjectionError: If records, labels or classes differ.
-    """
+    """Give the first run with the mean of all runs' probabilities: an ensemble, to be judged like a run."""
     validation, test = mean_of([run.validation for run in runs]), mean_of([run.test for run in runs])
     return replace(runs[0], validation=validation, test=test)
 

@@ -124,11 +124,6 @@ def judge(validation: Predictions, test: Predictions, protocol: Protocol, patien
 def compare(one: Predictions, other: Predictions, judged: tuple[Judgement, Judgement]) -> dict[str, float]:
     """Compare two models by the paired bootstrap: each resample judges both on the same records.
 
-    Args:
-        one: Test predictions of the first model.
-        other: Of the second.
-        judged: Their judgements, by the same protocol.
-
     Returns:
         The difference in macro AUROC, its interval, and the two-sided p-value; NaN without resamples.
     """

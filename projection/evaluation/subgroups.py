@@ -50,12 +50,7 @@ class Subgroup:
 
 
 def subgroups(test: Predictions, records: Mapping[str, NDArray[Any]], protocol: Protocol) -> list[Subgroup]:
-    """Judge a model in every subgroup that has any record, by attribute.
-
-    Args:
-        test: Its test predictions.
-        records: Columns of the table of records, one entry for each prediction.
-    """
+    """Judge a model in every subgroup that has any record, by attribute."""
     return [
         _judge(test, torch.from_numpy(members), (attribute, group), protocol, torch.from_numpy(records["patient_id"]))
         for attribute, groups in divide(records).items()

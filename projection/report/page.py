@@ -17,11 +17,7 @@ from projection.report.svg import STYLES, stylesheet
 
 
 def check_output(output: Path) -> None:
-    """Make sure that a page can be written, before anything is computed.
-
-    Raises:
-        ProjectionError: If it is a folder, its folder does not exist, or nothing can be written there.
-    """
+    """Make sure that a page can be written, before anything is computed."""
     folder = output.resolve().parent
     if output.is_dir():
         raise ProjectionError(f"{output} is a folder: name the page to write, such as --output {output}/report.html")

@@ -97,11 +97,7 @@ def evaluated_checkpoint(checkpoint: str | None, configs: Sequence[Path]) -> str
 
 
 def check_checkpoint(checkpoint: str | None) -> None:
-    """Make sure that a checkpoint is there before anything is built; Lightning resolves `last`, `hpc` and addresses.
-
-    Raises:
-        ProjectionError: If there is no such file, or it is damaged.
-    """
+    """Make sure that a checkpoint is there before anything is built; Lightning resolves `last`, `hpc` and addresses."""
     if checkpoint == "best":
         raise ProjectionError(
             "`fit` continues a run from `--ckpt_path last`. To begin with the weights of a run's best checkpoint, set "

@@ -90,9 +90,5 @@ def _take_weights(task: ClassificationTask, weights: Mapping[str, Tensor], path:
     try:
         task.load_state_dict({**unused, **used})
     except RuntimeError as error:
-        raise ProjectionError(f"The weights in {path} are of another network ({_first_line(error)}).") from error
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+        first = str(error).strip().partition("\n")[0]
+        raise ProjectionError(f"The weights in {path} are of another network ({first}).") from error

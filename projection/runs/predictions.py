@@ -65,11 +65,7 @@ def read_predictions(run: Path, split: str) -> Predictions:
 
 
 def mean_of(runs: Sequence[Predictions]) -> Predictions:
-    """Average the probabilities of several runs: an ensemble.
-
-    Raises:
-        ProjectionError: If records, labels or classes differ.
-    """
+    """Average the probabilities of several runs: an ensemble."""
     first = runs[0]
     for other in runs[1:]:
         check_comparable(first, other)
@@ -77,11 +73,7 @@ def mean_of(runs: Sequence[Predictions]) -> Predictions:
 
 
 def check_comparable(one: Predictions, other: Predictions) -> None:
-    """Make sure that two runs were judged on the same records and labels.
-
-    Raises:
-        ProjectionError: If records, labels or classes differ.
-    """
+    """Make sure that two runs were judged on the same records and labels."""
     if one.class_names != other.class_names:
         raise ProjectionError(
             f"The runs have different classes: {', '.join(one.class_names[:5])} ... ({len(one.class_names)}) and "

@@ -87,11 +87,7 @@ def _differing(validation: Sequence[str], test: Sequence[str]) -> str:
 
 
 def read_settings(folder: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Read `config.yaml` and `provenance.json` of a run folder, each empty where there is none.
-
-    Raises:
-        ProjectionError: If one of them cannot be read.
-    """
+    """Read `config.yaml` and `provenance.json` of a run folder, each empty where there is none."""
     config, provenance = folder / CONFIG, folder / PROVENANCE
     try:
         settings = yaml.safe_load(config.read_text()) if config.exists() else {}
@@ -138,11 +134,7 @@ def check_run_for_leaks(run: Run, data: DataSet) -> None:
 
 
 def columns(data: DataSet, ids: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    """Look records up by their ecg_id, `(records,)`: the columns that all files have, each `(records,)`.
-
-    Raises:
-        ProjectionError: If a record is not there.
-    """
+    """Look records up by their ecg_id, `(records,)`: the columns that all files have, each `(records,)`."""
     place = positions(data, ids)
     shared = set.intersection(*(set(store.tables.records) for store in data.stores))
     joined = {name: [store.tables.records[name] for store in data.stores] for name in sorted(shared)}
@@ -150,11 +142,7 @@ def columns(data: DataSet, ids: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
 
 
 def positions(data: DataSet, ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Look up where records are by their ecg_id, `(records,)`: their positions in the data, `(records,)`.
-
-    Raises:
-        ProjectionError: If a record is not there.
-    """
+    """Look up where records are by their ecg_id, `(records,)`: their positions in the data, `(records,)`."""
     order = np.argsort(data.ids)
     place: NDArray[np.int64] = order[np.searchsorted(data.ids, ids, sorter=order).clip(max=len(order) - 1)]
     unknown = ids[data.ids[place] != ids]

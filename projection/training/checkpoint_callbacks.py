@@ -156,12 +156,7 @@ class LastCheckpoint(ModelCheckpoint):
 
 
 def bring_to_every_node(trainer: Trainer, checkpoint: str) -> None:
-    """Copy a checkpoint from the first node to those that do not share its disk; to be called on all ranks.
-
-    Args:
-        trainer: The trainer.
-        checkpoint: The file; an address such as s3://... is everywhere already.
-    """
+    """Copy a checkpoint from the first node to those that do not share its disk; to be called on all ranks."""
     if trainer.world_size == 1 or "://" in checkpoint:
         return
     strategy, place = trainer.strategy, Path(checkpoint)
