@@ -8,6 +8,9 @@ SHELL := /bin/bash
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),\
     $(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
+ifeq ($(origin exp),command line)
+$(error EXP is written in capitals)
+endif
 EXP ?= demo
 ARGS ?=
 export EXP ARGS

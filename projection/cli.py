@@ -174,7 +174,7 @@ class ProjectionCLI(LightningCLI):
     def after_predict(self) -> None:
         """Say where the predictions are."""
         for writer in self._callbacks(PredictionWriter):
-            print(f"Predictions: {writer.path or 'none, since the steps return no probabilities'}")
+            print(f"Predictions: {writer.path or f'none, since {writer.why}'}")
 
     @rank_zero_only
     def _keep_operating_point(self, checkpoint: str | None) -> None:
@@ -190,6 +190,8 @@ class ProjectionCLI(LightningCLI):
     def _report(self, results: dict[str, float]) -> None:
         if not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             report(Path(self.trainer.default_root_dir), results)
+            if results and not any(writer.path for writer in self._callbacks(PredictionWriter)):
+                self.after_predict()
 
     def _offers(self, step: str, loader: str) -> bool:
         sources = [source for source in (self.datamodule, self.model) if source is not None]

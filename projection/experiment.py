@@ -57,7 +57,7 @@ def experiment_files(experiment: str, root: Path = Path()) -> list[Path]:
         raise ProjectionError(
             f"EXP is the name of an experiment, as in EXP=demo; found: {' '.join(experiment.split())}"
         )
-    names = [f"{name}.yaml" for name in experiment.split("+")]
+    names = [f"{name.removeprefix('configs/').removesuffix('.yaml')}.yaml" for name in experiment.split("+")]
     places = [[file for file in (root / "configs" / name, CONFIGS / name) if file.is_file()] for name in names]
     if missing := [name for name, files in zip(names, places, strict=True) if not files]:
         raise ProjectionError(f"there is no configs/{missing[0]}; {_there(root, missing[0])}")
@@ -68,7 +68,9 @@ def _there(root: Path, wanted: str) -> str:
     """List the nets or presets where one was wanted, and else the experiments."""
     folders = (root / "configs", CONFIGS)
     names = {str(path.relative_to(each).with_suffix("")) for each in folders for path in each.rglob("*.yaml")}
-    kind = wanted.partition("/")[0] + "/"
+    kind, stem = wanted.partition("/")[0] + "/", f"/{Path(wanted).stem}"
+    if meant := sorted(name for name in names if name.endswith(stem)):
+        return f"there is {' '.join(meant)}"
     if kind in _PARTS:
         return f"there are {' '.join(sorted(name for name in names if name.startswith(kind)))}"
     return f"experiments: {' '.join(sorted(name for name in names - {'base'} if not name.startswith(_PARTS)))}"

@@ -10,7 +10,7 @@ import pytest
 from projection import resolve
 from projection.__main__ import main
 from projection.errors import ProjectionError
-from projection.experiment import CONFIGS, experiment_name, with_configs
+from projection.experiment import CONFIGS, experiment_files, experiment_name, with_configs
 
 
 def test_experiments_are_named_after_all_that_is_stacked_but_for_presets(tmp_path: Path) -> None:
@@ -80,6 +80,7 @@ def test_an_experiment_is_a_config_of_every_command(tmp_path: Path, monkeypatch:
     shipped = [word for name in ("benchmark/all", "nets/s4") for word in ("--config", str(CONFIGS / f"{name}.yaml"))]
     assert with_configs(["--config", "benchmark/all+nets/s4", "--x", "demo"]) == [*shipped, "--x", "demo"]
     assert with_configs(["--config=benchmark/all+nets/s4", "--y=1"]) == [*shipped, "--y=1"]
+    assert experiment_files("configs/demo.yaml+presets/debug") == experiment_files("demo+presets/debug")
     Path("demo").touch()
     assert with_configs(["--config", "demo"]) == ["--config", "demo"], "a file of that name here is meant"
     with pytest.raises(
@@ -134,6 +135,7 @@ def test_a_data_module_of_the_user_s_own_needs_no_data_of_ours(
     [
         (["nope"], "there is no configs/nope.yaml; experiments: benchmark/all"),
         (["demo+nets/s5"], "there is no configs/nets/s5.yaml; there are nets/convnext1d nets/fcn_wang "),
+        (["demo+debug"], "there is no configs/debug.yaml; there is presets/debug"),
         (["../demo"], "EXP is the name of an experiment, as in EXP=demo; found: ../demo"),
         (["demo;x"], "EXP is the name of an experiment"),
         ([], "Name an experiment first"),

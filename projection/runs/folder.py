@@ -92,6 +92,11 @@ def evaluated_checkpoint(checkpoint: str | None, configs: Sequence[Path]) -> str
     """Resolve `best` and `last` to the checkpoints of the run whose configuration is given; a path stays."""
     if checkpoint not in ("best", "last"):
         return checkpoint
+    if configs and configs[0].name != CONFIG:
+        raise ProjectionError(
+            f"`--ckpt_path {checkpoint}` is of the run whose config.yaml is given, as in `--config RUN/{CONFIG}`; "
+            f"{configs[0]} is none. Name the checkpoint's file otherwise."
+        )
     folder = configs[0].parent if configs else Path()
     return str(folder / (BEST if checkpoint == "best" else LAST))
 

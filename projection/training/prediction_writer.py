@@ -41,6 +41,7 @@ class PredictionWriter(Callback):
     def __init__(self, format: Literal["csv", "parquet"] = "csv") -> None:
         self.format = format
         self.path: Path | None = None
+        self.why = "the steps return no tensor (batch, classes), the shape of the labels"
         self._wanted = False
         self._seen = 0
         self._numbered = False
@@ -119,6 +120,10 @@ class PredictionWriter(Callback):
         places, probabilities, labels = (_from_all_ranks(list(part)).cpu() for part in zip(*self._parts, strict=True))
         self._parts = []
         of_classes = bool(((labels == 0) | (labels == 1)).all())  # another task may have labels of the same shape
+        if not of_classes:
+            self.why = "the labels are others than 0 and 1"
+        elif ((probabilities < 0) | (probabilities > 1)).any():
+            rank_zero_warn("The steps return numbers beyond 0 and 1, which `evaluate` refuses: return probabilities.")
         if not of_classes or not trainer.is_global_zero:
             return
         order = places.argsort()

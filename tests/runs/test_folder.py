@@ -64,6 +64,8 @@ def test_best_and_last_are_those_of_the_first_config_s_run(tmp_path: Path) -> No
     for name in ("best", "last"):
         assert evaluated_checkpoint(name, configs) == str(tmp_path / "a" / "checkpoints" / f"{name}.ckpt")
         assert evaluated_checkpoint(name, []) == str(Path("checkpoints") / f"{name}.ckpt")
+    with pytest.raises(ProjectionError, match=r"`--ckpt_path best` is of the run whose config\.yaml is given"):
+        evaluated_checkpoint("best", [tmp_path / "configs" / "demo.yaml"])
     for other in ("some.ckpt", "hpc", None):
         assert evaluated_checkpoint(other, configs) == other
 
