@@ -17,7 +17,7 @@ _HINTS = {
     r"projection\.models\b": "projection.models is called projection.nets now.",
     r"projection\.callbacks\b": "projection.callbacks is called projection.training now.",
     r"are required: \w+\.model$": "`--config configs/exp.yaml` names a model, and so does `--model CLASS`.",
-    r"'lightning\.LightningModule'": "No config names a model.class_path: stack it on one that does, as in demo+nets/s4.",
+    r"'lightning\.LightningModule'": "No config names a model: stack this on one that does, as in demo+nets/s4.",
     r"dot import path string": "No class of ours has that name; others need their module, as in mine.MyNet.",
     r"unrecognized arguments: (?!-)": "An experiment or a file is named by --config, as in `--config demo`.",
     r"Option '(?!task')[^']*' is not accepted": "See --data.help, and --model.help ClassificationTask.",

@@ -71,7 +71,7 @@ def test_mistakes_give_a_few_readable_lines(
         (["--config", "DEMO", "--trainer.max_epoch", "3"], "unrecognized arguments: --trainer.max_epoch"),
         (
             ["--config", "nets/s4+demo"],
-            "No config names a model.class_path: stack it on one that does, as in demo+nets/s4.",
+            "No config names a model: stack this on one that does, as in demo+nets/s4.",
         ),
         (["demo"], "An experiment or a file is named by --config, as in `--config demo`."),
         (["--config", "DEMO", "--model.net", "FCNWong"], "No class of ours has that name; others need their module"),

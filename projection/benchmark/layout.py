@@ -20,11 +20,7 @@ _COLUMNS = (
 
 
 def beside_published(rows: Sequence[Row]) -> dict[str, list[Line]]:
-    """Pair our numbers with the published ones.
-
-    Returns:
-        The lines of each label set: our nets from the best to the worst, then what others published besides.
-    """
+    """List the lines of each label set: our nets from the best to the worst, then what others published besides."""
     published, order = read_published(), list(TEST_RECORDS)
     label_sets: dict[str, list[Line]] = {}
     trained = {row.label_set for row in rows}
@@ -53,11 +49,7 @@ def as_markdown(label_sets: Mapping[str, Sequence[Line]], confidence: float) -> 
 
 
 def notes(label_set: str, lines: Sequence[Line]) -> list[str]:
-    """Say what keeps a label set's numbers from being compared with published ones.
-
-    Returns:
-        Sentences, none if they stand on all of PTB-XL's test fold.
-    """
+    """Say in sentences what keeps numbers from being compared with published ones: of other data, or of fewer."""
     rows = [row for row, _ in lines if row]
     found = [row.note for row in rows if row.note]
     for source in sorted({row.data[0] for row in rows} - {"PTB-XL"}):

@@ -66,11 +66,7 @@ class Judgement:
 
 
 def judge_run(run: Run, protocol: Protocol) -> Judgement:
-    """Judge a run, also in subgroups, once it is sure that it was not tested on what it learned from.
-
-    Raises:
-        ProjectionError: If a record or a patient is in two splits, or patients are wanted and unknown.
-    """
+    """Judge a run, also in subgroups, once it is sure that it was not tested on what it learned from."""
     if not run.test.numbered and not set(run.validation.ids.tolist()).isdisjoint(run.test.ids.tolist()):
         raise ProjectionError(f"The validation and test predictions of {run.folder} share records.")
     try:

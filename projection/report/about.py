@@ -17,11 +17,7 @@ _LONGEST_VALUE = 24
 
 
 def names_of(runs: Sequence[Path]) -> list[str]:
-    """Name runs by the settings in which they differ, such as `net S4 seed 1`, or else by their folders.
-
-    Raises:
-        ProjectionError: If a folder is given twice.
-    """
+    """Name runs by the settings in which they differ, such as `net S4 seed 1`, or else by their folders."""
     parts = [run.resolve().parts[1:] for run in runs]
     if len(set(parts)) < len(parts):
         raise ProjectionError("A run is given twice: name each one once.")

@@ -38,11 +38,7 @@ class Predictions:
 
 
 def read_predictions(run: Path, split: str) -> Predictions:
-    """Read a run's predictions of a split, val or test.
-
-    Raises:
-        ProjectionError: If there is no such table, a column is missing, or it holds what no prediction or label is.
-    """
+    """Read a run's predictions of a split, val or test."""
     path, table = _read_table(run, split)
     record = ID if ID in table.columns else PLACE
     names = _class_names(path, list(table.columns))
