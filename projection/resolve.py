@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,8 @@ def resolved(words: Sequence[str]) -> dict[str, Any]:
 def _parsed(words: Sequence[str]) -> "_Resolver":
     keep_quiet()
     try:
-        with readable_errors():
+        # what a user's module says when it is imported is no part of the answer
+        with readable_errors(), redirect_stdout(sys.stderr):
             return _Resolver("fit", words)
     except ProjectionError as error:
         sys.exit(f"projection fit: {error}")

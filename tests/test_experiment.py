@@ -65,10 +65,17 @@ def test_an_experiment_of_the_user_s_own_is_in_configs(
     assert told["data"] == [{"path": "data/own_100hz.h5", "exists": False, "commands": []}]
 
 
-def test_shells_get_the_fields_that_they_ask_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_shells_get_the_fields_that_they_ask_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
     fields = ["--field=name", "--field=data.path", "--field=config.trainer.max_epochs"]
     main(["resolve", "demo+presets/ema", "--data.path", '["a b.h5", "c.h5"]', *fields])
     assert capsys.readouterr().out.splitlines() == ["demo", "a b.h5", "c.h5", "15"]
+    Path("chatty.py").write_text("print('hello')\nfrom lightning import Callback\nclass Quiet(Callback): pass\n")
+    main(["resolve", "demo", "--trainer.callbacks+", "chatty.Quiet", "--field=name"])
+    assert capsys.readouterr().out == "demo\n", "modules that speak when they are imported stay out of it"
     main(["resolve", "exp", "--config", "nets/s4", "--field=name"])
     assert capsys.readouterr().out == "exp+nets/s4\n", "as `fit` with the same words"
     with pytest.raises(SystemExit, match="An experiment has no field 'nmae'"):
