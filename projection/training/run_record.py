@@ -28,10 +28,13 @@ class RunRecord(SaveConfigCallback):
         with completed_or_removed(folder / CONFIG) as partial:
             partial.write_text(config)
         write_json(folder / PROVENANCE, provenance(_data_facts(trainer)))
-        if stage == "fit":
-            link_latest(folder)
         for logger in trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(config))
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:  # only now: a run that was refused is not the latest
+            link_latest(Path(trainer.default_root_dir))
 
 
 def _without_place(config: Namespace) -> Namespace:

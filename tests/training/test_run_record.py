@@ -75,6 +75,15 @@ def test_the_newest_training_is_the_latest_and_judging_it_is_not(run: Run, corpu
     assert latest.resolve() == folder
 
 
+def test_a_run_that_never_began_to_train_is_not_the_latest(run: Run, tiny: list[str]) -> None:
+    options = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1"]
+    folder = run("fit", *tiny, *options)
+    with pytest.raises(SystemExit, match=r"none\.ckpt"):
+        run("fit", *tiny, *options, "--model.init_args.init_from", "none.ckpt")
+    assert len(list(folder.parent.glob("2*"))) == 2
+    assert (folder.parent / "latest").resolve() == folder.resolve()
+
+
 def test_tensorboard_shows_the_configuration(run: Run, corpus_file: Path) -> None:
     folder = run("fit", *scripted(corpus_file, "--trainer.max_epochs", "1", "--seed_everything", "7"))
     hyperparameters = yaml.safe_load((folder / "tensorboard" / "hparams.yaml").read_text())
