@@ -115,6 +115,12 @@ def test_a_checkpoint_of_another_sampling_rate_or_preprocessing_is_refused(run: 
         run("predict", *of(fitted, str(fitted / "checkpoints" / "best.ckpt")), "--data.transforms+=Normalise")
 
 
+def test_a_checkpoint_may_be_judged_by_another_loss(run: Run, finished: Path) -> None:
+    judged = results(run("test", *of(finished), "--model.loss", "FocalLoss"))
+    assert judged["test/auroc"] == results(finished)["test/auroc"]
+    assert judged["test/loss"] != results(finished)["test/loss"]
+
+
 def test_checkpoints_load_without_the_data_and_carry_their_preprocessing(fitted: Path) -> None:
     task = ClassificationTask.load_from_checkpoint(fitted / "checkpoints" / "best.ckpt", weights_only=True)
     assert task.sampling_rate == 100

@@ -22,7 +22,8 @@ class BinaryCrossEntropy(nn.Module):
 
     def __init__(self, positive_weight: float | Sequence[float] = 1.0, label_smoothing: float = 0.0) -> None:
         super().__init__()
-        self.register_buffer("positive_weight", torch.as_tensor(positive_weight, dtype=torch.float32))
+        # a setting, which a checkpoint judged by another loss need not have
+        self.register_buffer("positive_weight", torch.as_tensor(positive_weight, dtype=torch.float32), persistent=False)
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
