@@ -88,7 +88,11 @@ def test_what_was_meant_is_told(run: Run, arguments: list[str], told: str, capsy
 
 
 def test_the_options_of_the_data_are_shown(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    for words, shown in ((["--data.help"], "--data.labels"), (["--help"], "Options of the data: --data.help")):
+    for words, shown in (
+        (["--data.help"], "--data.labels"),
+        (["--data.help", "tests.own_module.TwoLeads"], "Help for --data.help=tests.own_module.TwoLeads"),
+        (["--help"], "Options of the data: --data.help"),
+    ):
         with pytest.raises(SystemExit, match="0"):
             main(["fit", *words])
         assert shown in capsys.readouterr().out

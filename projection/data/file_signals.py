@@ -27,6 +27,7 @@ class _FileSignals(Signals):
 
     @property
     def offset(self) -> int:
+        """Tell where the signals of a contiguous file begin, in bytes."""
         assert self._offset is not None, f"{self.path} is chunked"
         return self._offset
 
