@@ -37,7 +37,7 @@ setup-sagemaker: $(VENV)/.installed ## Add what submitting to SageMaker needs
 
 .PHONY: fit
 fit: data ## Train configs/$EXP.yaml and test its best checkpoint; makes missing data first
-	launchers/with_args.sh launchers/local.sh fit --config "$$EXP"
+	@launchers/with_args.sh launchers/local.sh fit --config "$$EXP"
 
 .PHONY: data
 data: $(VENV)/.installed ## Make the data files of configs/$EXP.yaml that are missing
