@@ -1,8 +1,10 @@
 """What EXP names: configurations, one or several stacked with +, where they are, and what the whole is called."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import yaml
 
 from projection.errors import ProjectionError
 
@@ -24,6 +26,9 @@ def with_configs(words: Sequence[str]) -> list[str]:
 
     `--config benchmark/all+nets/s4` is an experiment, and becomes two files. `--config demo.yaml` is a file here, or
     one that comes with projection.
+
+    Raises:
+        ProjectionError: If a file is no YAML, says one thing twice, or takes a part from a file that is not there.
     """
     found: list[str] = []
     rest = list(words)
@@ -35,7 +40,9 @@ def with_configs(words: Sequence[str]) -> list[str]:
         elif name == word:
             found.append(word)
             continue
-        found += [part for file in _files(name) for part in ("--config", file)]
+        for file in _files(name):
+            _check(file)
+            found += ["--config", file]
     return found
 
 
@@ -49,6 +56,51 @@ def _files(name: str) -> list[str]:
         return [str(shipped) if shipped.is_file() else name]
     except OSError:  # settings in the place of a file, too long for a name
         return [name]
+
+
+def _check(name: str) -> None:
+    """Find in a file what jsonargparse would tell without its place, or pass over."""
+    file = Path(name)
+    try:
+        root = yaml.compose(file.read_text() if file.is_file() else "", Loader=yaml.SafeLoader)
+    except OSError:
+        return
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}," if error.problem_mark else ""
+        raise ProjectionError(f"{name}{line} is no YAML: {error.problem}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ProjectionError(f"{name} is no YAML: {error}") from error
+    if not isinstance(root, yaml.MappingNode):
+        return
+    for place, mistake in _doubled(root):
+        raise ProjectionError(f"{name}, line {place}: {mistake}.")
+    for key, value in root.value:
+        if isinstance(value, yaml.ScalarNode) and value.value.endswith(".yaml"):
+            part = file.parent / value.value
+            if not part.is_file():
+                raise ProjectionError(
+                    f"{name}, line {value.start_mark.line + 1}: there is no {part}, from which {key.value} is taken."
+                )
+            _check(str(part))
+
+
+def _doubled(root: yaml.Node) -> Iterator[tuple[int, str]]:
+    nodes, seen = [root], set[int]()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in seen:  # an alias
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        if isinstance(node, yaml.MappingNode):
+            lines: dict[str, int] = {}
+            for key, value in node.value:
+                line, word = key.start_mark.line + 1, str(key.value)
+                if word in lines:
+                    yield line, f"{word} is said a second time, after line {lines[word]}"
+                lines[word] = line
+                nodes.append(value)
 
 
 def experiment_files(experiment: str, root: Path = Path()) -> list[Path]:

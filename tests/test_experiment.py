@@ -1,6 +1,7 @@
 """What an experiment is called."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,40 @@ def test_a_clone_below_a_folder_named_runs_or_configs_changes_no_name(tmp_path: 
 def test_settings_in_the_place_of_a_file_stay(tmp_path: Path) -> None:
     words = ["--config", "{trainer: {max_epochs: 3}, " + "x" * 5000 + "}"]
     assert with_configs(words) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("trainer:\n  max_epochs: 3\n\tx: 1\n", "mine.yaml, line 3, is no YAML: found character '\\t' that cannot"),
+        ("trainer: {max_epochs: 3\n", "mine.yaml, line 2, is no YAML: "),
+        ("a: \0", "mine.yaml is no YAML: unacceptable character #x0000"),
+        (
+            "trainer:\n  max_epochs: 3\n  logger: false\n  max_epochs: 5\n",
+            "mine.yaml, line 4: max_epochs is said a second time, after line 2.",
+        ),
+        (
+            "trainer:\n  callbacks: [{class_path: a,\n    class_path: b}]\n",
+            "mine.yaml, line 3: class_path is said a second time, after line 2.",
+        ),
+        (
+            "seed_everything: 1\nmodel: recipes/misspelt.yaml\n",
+            "mine.yaml, line 2: there is no recipes/misspelt.yaml, from which model is taken.",
+        ),
+        ("model: other.yaml\n", "other.yaml, line 1: net is said a second time, after line 1."),
+    ],
+)
+def test_a_mistake_in_a_file_is_told_with_its_place(
+    text: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(text)
+    Path("other.yaml").write_text("{net: 1, net: 2}")
+    with pytest.raises(SystemExit, match=re.escape(f"projection fit: {told}")):
+        main(["fit", "--config", "mine.yaml"])
+    # one thing in two places is no mistake
+    Path("mine.yaml").write_text("a: &a {x: 1, y: {x: 1}}\nb: [*a, *a]\n")
+    assert with_configs(["--config", "mine.yaml"]) == ["--config", "mine.yaml"]
 
 
 def test_what_a_training_would_be_is_told_before(

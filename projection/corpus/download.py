@@ -79,8 +79,9 @@ def download(
         print("Interrupted. Run the same command again to continue.", file=sys.stderr)
         raise
     print(
-        f"PTB-XL is in {output}: {len(entries):,} files, checksums right. Next: python -m projection convert --source "
-        f"{shlex.quote(str(output))} --output data/ptbxl_{rates[0]}hz.h5 --sampling_rate {rates[0]}"
+        f"PTB-XL is in {output}: {len(entries):,} files, checksums right. They are converted by\n"
+        f"    python -m projection convert --source {shlex.quote(str(output))} "
+        f"--output data/ptbxl_{rates[0]}hz.h5 --sampling_rate {rates[0]}"
     )
 
 

@@ -15,6 +15,7 @@ from projection.evaluation.protocol import Protocol
 from projection.evaluation.wording import CLASSES, SUMMARY, percent, shown
 from projection.files import write_json
 from projection.metrics.thresholds import Criterion
+from projection.runs.differences import names_of
 from projection.runs.folder import EVALUATION
 from projection.runs.predictions import mean_of
 from projection.runs.run import Run, read_run
@@ -57,15 +58,16 @@ def evaluate(
             together.
     """
     protocol = Protocol(criterion, sensitivity, resamples, seed, confidence, by_patient)
-    models = {str(run): read_run(run) for run in runs}
+    names = names_of(runs)
+    models = {name: read_run(run) for name, run in zip(names, runs, strict=True)}
     if ensemble:
         models["ensemble"] = joined(list(models.values()))
     judged = {name: judge_run(run, protocol) for name, run in models.items()}
-    for run in runs:
-        content = {"protocol": asdict(protocol), **judged[str(run)].as_json()}
+    for name, run in zip(names, runs, strict=True):
+        content = {"protocol": asdict(protocol), **judged[name].as_json()}
         write_json(run / EVALUATION, _finite(content))
     _print(judged, protocol)
-    for line in comparison([models[str(run)] for run in runs], [judged[str(run)] for run in runs]):
+    for line in comparison([models[name] for name in names], [judged[name] for name in names]):
         print(line)
     for note in sorted({note for each in judged.values() for note in each.notes}):
         print(note)

@@ -1,55 +1,14 @@
 """What runs are: names, configuration, origin, and learning curves."""
 
 from collections.abc import Mapping, Sequence
-from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
-from projection.errors import ProjectionError
 from projection.report.learning import learning_curves
 from projection.report.tables import Table
-from projection.runs.differences import ABSENT, PATH, SEED, arguments_of_others, differing, is_place, short
+from projection.runs.differences import ABSENT, differing, names_of
 from projection.runs.folder import CONFIG, PROVENANCE
 from projection.runs.run import read_settings
-
-_LONGEST = 40  # letters of a name, if that tells runs apart
-_LONGEST_VALUE = 24
-
-
-def names_of(runs: Sequence[Path]) -> list[str]:
-    """Name runs by the settings in which they differ, such as `net S4 seed 1`, or else by their folders."""
-    parts = [run.resolve().parts[1:] for run in runs]
-    if len(set(parts)) < len(parts):
-        raise ProjectionError("A run is given twice: name each one once.")
-    if len(runs) == 1:
-        return ["/".join(parts[0][-3:])]
-    names = _by_settings([read_settings(run)[0] for run in runs])
-    common = Path(commonpath([run.resolve() for run in runs])).parts[1:]
-    shared = max(0, min(len(common), min(map(len, parts)) - 2))
-    folders = ["/".join(each[shared:]) for each in parts]
-    pairs = zip(names, folders, strict=True)
-    return [name if name and names.count(name) == 1 else _joined(name, folder) for name, folder in pairs]
-
-
-def _by_settings(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Take what tells runs apart, and of other differences what fits; equal names remain where nothing does."""
-    found = {key: values for key, values in differing(configs).items() if key != PATH and not is_place(key)}
-    following = arguments_of_others(found)
-    names = [""] * len(configs)
-    # seeds last, and classes before their arguments, which differ with them
-    for key in sorted(found, key=lambda key: (key == SEED, not key.endswith("class_path"))):
-        values = [value.rpartition(".")[2] if key.endswith("class_path") else value for value in found[key]]
-        if max(map(len, values)) > _LONGEST_VALUE:
-            continue
-        words = ["" if value == ABSENT else f"{short(key)} {value}" for value in values]
-        longer = [_joined(name, word) for name, word in zip(names, words, strict=True)]
-        if len(set(longer)) > len(set(names)) or (max(map(len, longer)) <= _LONGEST and key not in following):
-            names = longer
-    return names
-
-
-def _joined(*parts: str) -> str:
-    return " ".join(part for part in parts if part)
 
 
 def about_runs(runs: Sequence[Path]) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from projection.errors import ProjectionError
 from projection.evaluation.judge import judge_run
 from projection.evaluation.protocol import Protocol
 from projection.metrics.thresholds import Criterion
-from projection.report.about import about_runs, names_of
+from projection.report.about import about_runs
 from projection.report.page import check_output, write_page
 from projection.report.results import Options, results_of
+from projection.runs.differences import names_of
 from projection.runs.folder import CONFIG, PREDICTIONS
 from projection.runs.predictions import check_comparable
 from projection.runs.run import read_run

@@ -139,4 +139,5 @@ def synthesize(
                 progress.advance(task, done)
     target = output.with_name(f"{output.name}_{rates[0]}hz.h5")
     rate = "" if rates[0] == 100 else f" --sampling_rate {rates[0]}"
-    print(f"{output}: {records} records. Next: python -m projection convert --source {output} --output {target}{rate}")
+    print(f"{output}: {records} records. They are converted by")
+    print(f"    python -m projection convert --source {output} --output {target}{rate}")

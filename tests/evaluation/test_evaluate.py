@@ -151,6 +151,17 @@ def test_several_runs_are_compared_and_joined(
         assert f"No subgroups, and no check for patients in two splits: {run} does not name data" in said
 
 
+def test_runs_are_named_in_full_by_what_tells_them_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = pairs(tmp_path / ("a" * 60), "20261127-205829-c529", "20261127-205830-59f0")
+    (Path(runs[0]) / "config.yaml").write_text("seed_everything: 3\n")
+    (Path(runs[1]) / "config.yaml").write_text("seed_everything: 4\n")
+    main(["evaluate", *runs, "--resamples", "20"])
+    (head,) = [line for line in capsys.readouterr().out.splitlines() if "metric (macro)" in line]
+    assert [word.strip() for word in head.strip("┃ ").split("┃")] == ["metric (macro)", "seed 3", "seed 4"]
+    with pytest.raises(SystemExit, match="A run is given twice"):
+        main(["evaluate", runs[0], runs[0]])
+
+
 def test_many_runs_fit_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = pairs(tmp_path, *"abcd")
     main(["evaluate", *runs, "--resamples", "20"])

@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from projection.__main__ import main
-from projection.report.about import names_of
+from projection.runs.differences import names_of
 from projection.runs.predictions import read_predictions
 from tests.evaluation.made_up import made_up, write
 from tests.report.conftest import Report, Tables, articles, drawings

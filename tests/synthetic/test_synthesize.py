@@ -85,6 +85,6 @@ def test_import_is_light() -> None:
 
 def test_says_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     synthesize(tmp_path / "corpus", records=10, workers=1)
-    last = capsys.readouterr().out.strip().splitlines()[-1]
-    assert f"{tmp_path / 'corpus'}: 10 records" in last
-    assert "python -m projection convert --source" in last
+    *_, made, how = capsys.readouterr().out.strip().splitlines()
+    assert f"{tmp_path / 'corpus'}: 10 records" in made
+    assert how.strip().startswith("python -m projection convert --source")
