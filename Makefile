@@ -51,8 +51,8 @@ table: $(VENV)/.installed ## Train what is missing of $LABELS x $NETS x $SEEDS, 
 test: lint ## Run all checks: ruff, mypy, all tests
 	launchers/with_args.sh $(BIN)/pytest $(BY_FILE)
 
-check: lint ## Run most of them in two minutes: no engines, no long trainings
-	launchers/with_args.sh $(BIN)/pytest $(BY_FILE) -m 'not slow'
+check: lint ## Run most of them in two minutes: no engines, and no test that trains more than once
+	launchers/with_args.sh $(BIN)/pytest $(BY_FILE) -m 'not slow and not thorough'
 
 # in two processes, each file in one of them, where its fixtures are made once
 BY_FILE := -n 2 --dist loadfile

@@ -63,6 +63,7 @@ def test_a_config_explains_itself_and_states_only_differences(config: Path) -> N
     assert isinstance(yaml.safe_load(text), dict)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("config", EXPERIMENTS, ids=named)
 def test_an_experiment_is_its_net_on_its_task_by_its_recipe(config: Path, tmp_path: Path) -> None:
     cli = build("fit", "--config", str(config), *CPU, "--trainer.default_root_dir", str(tmp_path))
@@ -91,6 +92,7 @@ def test_experiments_run(run: Run, corpus_file: Path, config: Path) -> None:
     assert str(folder.parent.relative_to(Path.cwd() / "runs")) == named(config).removesuffix(".yaml")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("recipe", RECIPES, ids=named)
 def test_a_recipe_is_a_model_of_its_own(run: Run, corpus_file: Path, recipe: Path) -> None:
     options = ["--data.path", str(corpus_file), "--data.batch_size", "4", *FEW, *QUICK, *CPU]
@@ -115,12 +117,14 @@ def stacked(tiny: list[str], name: str, folder: Path) -> ProjectionCLI:
     return build("fit", *tiny, *preset, "--trainer.default_root_dir", str(folder / "run"))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", SAYS)
 def test_a_preset_does_what_its_name_says(tiny: list[str], tmp_path: Path, name: str) -> None:
     cli = stacked(tiny, name, tmp_path)
     assert {setting: attrgetter(setting)(cli) for setting in SAYS[name]} == SAYS[name]
 
 
+@pytest.mark.thorough
 def test_the_presets_of_parts_add_theirs_to_what_is_there(tiny: list[str], tmp_path: Path) -> None:
     augmented = stacked(tiny, "augment", tmp_path).datamodule.transforms
     assert [type(one).__name__ for one in augmented] == [*RANDOM, "RandomApply"]
@@ -133,6 +137,7 @@ def test_the_presets_of_parts_add_theirs_to_what_is_there(tiny: list[str], tmp_p
     assert {path.stem for path in PRESETS} == {*SAYS, "augment", "ema", "wandb"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "preset",
     [

@@ -94,6 +94,7 @@ def test_the_data_and_the_model_begin_with_the_protocol_of_the_benchmark() -> No
     assert (model.window, model.stride, model.aggregation, model.compiles) == (2.5, None, "max", False)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("option", "without"),
     [("enable_checkpointing", "checkpoint"), ("logger", "logger"), ("enable_progress_bar", "progress")],
@@ -103,6 +104,7 @@ def test_an_option_of_the_trainer_switches_its_callbacks_off(option: str, withou
     assert kinds(build("fit", *MODEL, f"--trainer.{option}", "false")) == left
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("command", ["validate", "test", "predict"])
 def test_judging_logs_nothing_and_saves_no_state(command: str) -> None:
     cli = build(command, *MODEL)
@@ -111,6 +113,7 @@ def test_judging_logs_nothing_and_saves_no_state(command: str) -> None:
     assert Path(trainer_of(cli).default_root_dir).resolve() == Path(f"runs/ClassificationTask/{command}-7").resolve()
 
 
+@pytest.mark.thorough
 def test_a_continued_run_keeps_the_metrics_it_has() -> None:
     folder = Path("runs/ClassificationTask/7")
     for expected in ("metrics", "metrics-2", "metrics-3"):
@@ -125,6 +128,7 @@ def test_loggers_of_the_user_s_own_places_keep_them() -> None:
     assert trainer_of(build("fit", *MODEL, "--trainer.logger", own)).loggers[0].log_dir == "elsewhere/a/b"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("options", "environment", "name", "version"),
     [

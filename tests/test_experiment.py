@@ -100,6 +100,7 @@ def test_an_experiment_of_the_user_s_own_is_in_configs(
     assert told["data"] == [{"path": "data/own_100hz.h5", "exists": False, "commands": []}]
 
 
+@pytest.mark.thorough
 def test_shells_get_the_fields_that_they_ask_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

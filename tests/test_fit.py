@@ -46,6 +46,7 @@ def test_the_results_are_those_of_the_best_epoch(fitted: Path) -> None:
     assert tested["test/auroc"].tolist() == pytest.approx([results(fitted)["test/auroc"]])
 
 
+@pytest.mark.thorough
 def test_a_run_can_be_repeated_from_its_config_to_the_last_digit(run: Run, tiny: list[str]) -> None:
     first = run("fit", *tiny, *SHORT, "--data.transforms+=GaussianNoise")
     second = run("fit", "--config", str(first / "config.yaml"))
@@ -55,12 +56,14 @@ def test_a_run_can_be_repeated_from_its_config_to_the_last_digit(run: Run, tiny:
     assert (first / "config.yaml").read_text() == (second / "config.yaml").read_text()
 
 
+@pytest.mark.thorough
 def test_seeds_differ(run: Run, tiny: list[str]) -> None:
     folders = [run("fit", *tiny, *SHORT, "--seed_everything", seed) for seed in ("1", "2")]
     first, second = (weights(folder / "checkpoints" / "last.ckpt") for folder in folders)
     assert not any(torch.equal(first[name], second[name]) for name in first if name.endswith(".weight"))
 
 
+@pytest.mark.thorough
 def test_training_resumes_where_it_stopped(run: Run, corpus_file: Path) -> None:
     fit = scripted(corpus_file, "--trainer.default_root_dir", "runs/demo/mine", "--ckpt_path", "last")
     folder = run("fit", *fit, "--trainer.max_epochs", "2")
@@ -74,6 +77,7 @@ def test_training_resumes_where_it_stopped(run: Run, corpus_file: Path) -> None:
     assert saved["trainer"]["max_epochs"] == 3
 
 
+@pytest.mark.thorough
 def test_the_configuration_of_a_run_that_has_begun_continues_it(run: Run, corpus_file: Path) -> None:
     folder = run("fit", *scripted(corpus_file, "--trainer.max_epochs", "2"))
     main(["fit", "--config", str(folder / "config.yaml"), "--ckpt_path", "last", "--trainer.max_epochs", "3"])
@@ -120,6 +124,7 @@ def test_a_model_that_asks_for_the_classes_gets_them(run: Run, corpus_file: Path
     assert set(results(folder)) == {"val_loss"}
 
 
+@pytest.mark.thorough
 def test_any_module_may_be_the_net(run: Run, tiny: list[str]) -> None:
     net = {"class_path": "tests.own_module.MeanNet", "init_args": {"scale": 2.0}}
     without_widths = [arg for arg in tiny if arg not in ("--model.init_args.net.init_args.widths", "[4,8]")]
@@ -128,6 +133,7 @@ def test_any_module_may_be_the_net(run: Run, tiny: list[str]) -> None:
     assert shapes.items() >= {"net.linear.weight": (71, 12), "net.linear.bias": (71,)}.items()
 
 
+@pytest.mark.thorough
 def test_a_checkpoint_that_cannot_take_its_operating_point_costs_no_result(
     run: Run, tiny: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ def of(finished: Path, checkpoint: str = "best") -> list[str]:
     return ["--config", str(finished / "config.yaml"), "--ckpt_path", checkpoint]
 
 
+@pytest.mark.thorough
 def test_judging_repeats_the_scores_of_fit_and_overwrites_nothing(run: Run, finished: Path) -> None:
     before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
     tested = run("test", *of(finished, str(finished / "checkpoints" / "best.ckpt")))
@@ -38,6 +39,7 @@ def test_judging_repeats_the_scores_of_fit_and_overwrites_nothing(run: Run, fini
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.thorough
 def test_judging_into_a_folder_that_is_taken_goes_beside_it(run: Run, finished: Path) -> None:
     before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
     place = ["--trainer.default_root_dir", str(finished)]
@@ -45,6 +47,7 @@ def test_judging_into_a_folder_that_is_taken_goes_beside_it(run: Run, finished: 
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.thorough
 def test_best_and_last_are_two_states(run: Run, corpus_file: Path) -> None:
     fit = run("fit", *scripted(corpus_file, "--model.init_args.scores", "[0.6, 0.9, 0.7]"))
     assert [results(run("test", *of(fit, name)))["test/epochs"] for name in ("best", "last")] == [2, 3]
@@ -74,6 +77,7 @@ def test_what_was_typed_wins_over_what_a_checkpoint_remembers(run: Run, finished
     assert results(folder)["test/loss"] != results(finished)["test/loss"]
 
 
+@pytest.mark.thorough
 def test_a_checkpoint_of_another_network_or_task_is_refused(run: Run, fitted: Path) -> None:
     with pytest.raises(SystemExit, match=r"not one of the configured model(.|\n)*size mismatch"):
         run("test", *of(fitted), "--model.init_args.net.init_args.widths", "[4,6]")
@@ -90,6 +94,7 @@ def test_a_damaged_checkpoint_is_refused(run: Run, fitted: Path) -> None:
             run("test", *of(fitted, str(damaged)))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("command", ["test", "fit"])
 def test_a_checkpoint_that_runs_code_is_refused(run: Run, fitted: Path, command: str) -> None:
     whole = torch.load(fitted / "checkpoints" / "best.ckpt", weights_only=True)
@@ -101,6 +106,7 @@ def test_a_checkpoint_that_runs_code_is_refused(run: Run, fitted: Path, command:
         assert results(trusted).items() <= results(fitted).items()
 
 
+@pytest.mark.thorough
 def test_a_checkpoint_of_another_sampling_rate_or_preprocessing_is_refused(run: Run, fitted: Path) -> None:
     checkpoint = torch.load(fitted / "checkpoints" / "best.ckpt", weights_only=True)
     torch.save({**checkpoint, "contract": {**checkpoint["contract"], "sampling_rate": 500}}, Path.cwd() / "other.ckpt")

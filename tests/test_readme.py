@@ -15,6 +15,7 @@ from tests.run_files import results
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
+@pytest.mark.thorough
 def test_a_data_set_and_a_net_of_one_s_own_are_trained_judged_and_named(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,8 @@ from tests.processes import command, on_ranks
 from tests.run_files import results, weights
 from tests.scripted import Place, callback, scripted
 
+pytestmark = pytest.mark.thorough  # whole trainings, interrupted and continued
+
 DDP = ["--config", str(ROOT / "configs" / "presets" / "ddp.yaml")]
 
 

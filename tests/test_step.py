@@ -68,6 +68,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
         assert torch.equal(value, other[name]), name
 
 
+@pytest.mark.thorough
 def test_a_run_that_stopped_within_an_epoch_goes_on_with_the_step_that_came_next(
     run: Run, tiny: list[str], tmp_path: Path
 ) -> None:
@@ -104,6 +105,7 @@ def without_dropout(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -
     return options, folder
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("residency", "step"),
     [("memory", FIRST_EPOCH), ("device", FIRST_EPOCH), ("device", SECOND_EPOCH), ("disk", SECOND_EPOCH)],
@@ -117,6 +119,7 @@ def test_a_run_that_stopped_within_an_epoch_ends_like_one_that_did_not(
     same(*(weights(folder / "checkpoints" / "last.ckpt") for folder in (whole, resumed)))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("accumulated", [1, 2])
 def test_the_loss_is_written_at_every_logging_step_and_so_it_goes_on_after_resuming(
     run: Run, tiny: list[str], tmp_path: Path, accumulated: int

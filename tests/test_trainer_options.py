@@ -13,6 +13,8 @@ from tests.conftest import Run
 from tests.run_files import results, weights
 from tests.scripted import callback, scripted
 
+pytestmark = pytest.mark.thorough  # a whole training for each option
+
 
 def metrics(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "metrics" / "metrics.csv")

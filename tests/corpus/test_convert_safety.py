@@ -43,6 +43,7 @@ def long_source(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return source
 
 
+@pytest.mark.thorough
 def test_killed_at_any_moment_it_leaves_no_file_and_the_next_run_starts_cleanly(
     long_source: Path, tmp_path: Path
 ) -> None:

@@ -65,6 +65,7 @@ def test_split_residency_ranks_and_layout_do_not_change_what_is_seen(
     assert np.array_equal(seen[0][0].numpy(), files["whole"].signals()[rows].astype(np.float32) / np.float32(1000))
 
 
+@pytest.mark.thorough
 @settings(max_examples=40)
 @given(
     done=st.integers(0, 5),

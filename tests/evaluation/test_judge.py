@@ -1,6 +1,7 @@
 """A whole judgement, number by number, of predictions whose validation and test differ as much as they can."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -54,22 +55,29 @@ def test_predictions_are_worth_comparing() -> None:
     assert (TEST.scores == thresholds).any(dim=0).sum() > 2
 
 
+@cache
+def intervals_of_test() -> tuple[tuple[float, float], dict[str, dict[str, float]]]:
+    """These know of no threshold."""
+    ends = recomputed.ends(recomputed.resampled_auroc(TEST, PROTOCOL), 0.8)
+    return ends, recomputed.class_intervals(TEST, PROTOCOL)
+
+
 @pytest.mark.parametrize("criterion", ["youden", "f1", "g2", "sensitivity"])
 def test_every_number_is_that_of_its_definition(criterion: Criterion) -> None:
     protocol = replace(PROTOCOL, criterion=criterion)
     found = judge(VALIDATION, TEST, protocol)
     summary, classes = recomputed.summary_and_classes(VALIDATION, TEST, protocol)
-    low, high = recomputed.ends(recomputed.resampled_auroc(TEST, protocol), 0.8)
+    (low, high), intervals = intervals_of_test()
     expected = {**summary, "auroc_low": low, "auroc_high": high}
     # two searches for the temperature end a little apart
     assert found.summary == pytest.approx(expected, rel=1e-5)
     assert found.classes.keys() == classes.keys()
-    intervals = recomputed.class_intervals(TEST, protocol)
     for name, row in found.classes.items():
         assert row == pytest.approx({**classes[name], **intervals[name]}, abs=1e-12, nan_ok=True), name
     assert found.notes == []
 
 
+@pytest.mark.thorough
 def test_resamples_are_of_patients_where_patients_are_known() -> None:
     found = judge(VALIDATION, TEST, PROTOCOL, torch.from_numpy(PATIENTS))
     expected = recomputed.resampled_auroc(TEST, PROTOCOL, PATIENTS)
@@ -85,6 +93,7 @@ def both() -> tuple[Judgement, Judgement]:
     return judge(VALIDATION, TEST, PROTOCOL), judge(VALIDATION, OTHER, PROTOCOL)
 
 
+@pytest.mark.thorough
 def test_a_comparison_judges_both_on_the_same_resamples() -> None:
     judged = both()
     found = compare(TEST, OTHER, judged)

@@ -112,6 +112,7 @@ def expected(test: Predictions, table: pd.DataFrame, protocol: Protocol) -> Iter
         yield found
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("by_patient", [False, True])
 def test_evaluate_judges_the_groups_of_the_corpus_s_table(
     tmp_path: Path, corpus: Path, corpus_file: Path, by_patient: bool

@@ -172,6 +172,7 @@ def test_a_dry_run_shows_the_script_and_the_command_without_a_cluster(quick_user
     assert not list(runs(quick_user).iterdir())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

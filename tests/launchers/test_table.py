@@ -114,6 +114,7 @@ def make_here(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], **va
     main(given["ARGS"].split())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -40,7 +40,8 @@ BY_HAND: dict[Callable[..., Net], Callable[..., Tensor]] = {
 SHIPPED = [
     *((kind, {}) for kind in BY_HAND),
     (LSTM, {"bidirectional": True}),
-    *((XResNet1d, {"depth": depth}) for depth in (18, 34, 50, 152)),
+    (XResNet1d, {"depth": 18}),
+    *(pytest.param(XResNet1d, {"depth": depth}, marks=pytest.mark.slow) for depth in (34, 50, 152)),
 ]
 OTHERS: list[tuple[Callable[..., Net], dict[str, Any]]] = [
     (CNN1d, {"widths": (4, 8), "kernel_size": 3, "dropout": 0.6}),

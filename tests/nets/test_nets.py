@@ -44,6 +44,7 @@ SMALL: dict[str, Factory] = {
 every = pytest.mark.parametrize("factory", SMALL.values(), ids=SMALL)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("leads", "length"), [(12, 250), (2, 999), (1, 1250)])
 @every
 def test_any_length_and_number_of_leads(factory: Factory, leads: int, length: int) -> None:

@@ -61,6 +61,7 @@ RECIPES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.stem)
 def test_a_net_has_the_recipe_of_its_source(
     config: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

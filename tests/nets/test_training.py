@@ -24,13 +24,14 @@ SMALLER = {
     "vit1d": ["width=24", "depth=2"],
 }
 EPOCHS, BATCHES, RECORDS = 4, 5, 20
+marks = pytest.mark
 
 
-# one of each recipe is trained in every check, the others in all of them
-@pytest.mark.parametrize(
+@marks.parametrize(
     "config",
     [
-        pytest.param(path, id=path.stem, marks=[] if path.stem in ("xresnet1d18", "s4") else pytest.mark.slow)
+        # one of each recipe is trained for mutants too
+        pytest.param(path, id=path.stem, marks=marks.thorough if path.stem in ("xresnet1d18", "s4") else marks.slow)
         for path in CONFIGS
     ],
 )

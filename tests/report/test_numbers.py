@@ -104,6 +104,7 @@ def test_by_default_runs_are_judged_as_evaluate_does() -> None:
     assert {name: ours[name].default for name in shared} == {name: theirs[name].default for name in shared}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("by_patient", [False, True])
 def test_curves_bands_and_calibration_are_those_of_the_test_records(
     fitted: Path, corpus: Path, report: Report, by_patient: bool

@@ -42,6 +42,7 @@ def test_a_page_is_whole_by_itself(page: str) -> None:
 HOSTILE = """<script>alert("1")</script><img src=x onerror='alert(2)'>"""
 
 
+@pytest.mark.thorough
 def test_text_of_others_is_escaped(trained: Path, corpus_file: Path, report: Report, tmp_path: Path) -> None:
     data = tmp_path / "hostile.h5"
     shutil.copyfile(corpus_file, data)
@@ -97,6 +98,7 @@ def test_runs_lie_side_by_side(trained: Path, report: Report, tmp_path: Path) ->
     assert "none were asked for" in page
 
 
+@pytest.mark.thorough
 def test_of_several_runs_each_has_its_numbers_and_the_first_one_its_records(
     trained: Path, report: Report, tmp_path: Path
 ) -> None:
@@ -213,6 +215,7 @@ def test_runs_without_configurations_are_named_by_their_folders(folders: list[st
     assert names_of([Path(folder) for folder in folders]) == names
 
 
+@pytest.mark.thorough
 def test_what_is_missing_is_named(trained: Path, report: Report, tmp_path: Path) -> None:
     whole = shutil.copytree(trained, tmp_path / "whole")
     (trained / "checkpoints" / "best.ckpt").write_bytes(b"no checkpoint")

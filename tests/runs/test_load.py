@@ -22,6 +22,7 @@ STEPS = [("BandPass", {"low": 1.0, "high": 30.0}), ("Resample", {"hertz": 60}), 
 PREPROCESS = json.dumps([{"class_path": f"projection.transforms.{kind}", "init_args": args} for kind, args in STEPS])
 
 
+@pytest.mark.thorough
 def test_a_model_gives_the_predictions_of_its_run_after_the_run_is_gone(
     run: Run, tiny: list[str], corpus_file: Path, tmp_path: Path
 ) -> None:

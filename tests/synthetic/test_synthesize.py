@@ -21,6 +21,7 @@ def digest(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.thorough
 def test_seed_determines_the_corpus_whatever_the_workers(tmp_path: Path, both_rates: Path) -> None:
     synthesize(tmp_path / "two", records=RECORDS, seed=3, workers=2)
     synthesize(tmp_path / "other", records=RECORDS, seed=4, workers=1)

@@ -27,6 +27,7 @@ def test_what_matches_is_loaded_and_the_rest_is_told(tmp_path: Path) -> None:
     assert "Not in the network: extra" in told
 
 
+@pytest.mark.thorough
 def test_a_run_begins_with_another_task_s_weights(
     run: Run, tiny: list[str], fitted: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -73,6 +74,7 @@ def test_files_that_do_not_help_are_named(tmp_path: Path) -> None:
             load_matching(CNN1d(12, 5, widths=(3, 6)), tmp_path / name)
 
 
+@pytest.mark.thorough
 def test_a_missing_file_stops_before_training(run: Run, tiny: list[str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"model\.init_args\.init_from: There is no checkpoint gone\.ckpt"):
         main(["fit", *tiny, "--model.init_args.init_from", "gone.ckpt"])

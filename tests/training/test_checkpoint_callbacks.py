@@ -23,6 +23,7 @@ def epoch_of(folder: Path, name: str) -> int:
     return int(weights(folder / "checkpoints" / f"{name}.ckpt")["epochs"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("options", "best"),
     [
@@ -46,6 +47,7 @@ def test_the_test_judges_the_state_with_the_best_score_and_not_the_last(
     assert logged["test/epochs"].dropna().tolist() == [best]
 
 
+@pytest.mark.thorough
 def test_a_resumed_run_knows_which_score_was_the_best(run: Run, corpus_file: Path) -> None:
     place = ["--trainer.default_root_dir", "mine", "--ckpt_path", "last"]
     arguments = scripted(corpus_file, *scores(0.6, 0.9, 0.7, 0.8), *place)
@@ -55,6 +57,7 @@ def test_a_resumed_run_knows_which_score_was_the_best(run: Run, corpus_file: Pat
     assert epoch_of(folder, "best") == results(folder)["test/epochs"] == 2
 
 
+@pytest.mark.thorough
 def test_without_the_usual_metric_the_newest_state_is_the_best_and_the_user_is_told_how_to_choose(
     run: Run, corpus_file: Path
 ) -> None:
@@ -72,6 +75,7 @@ def test_a_metric_that_the_user_chose_must_be_logged(run: Run, corpus_file: Path
         run("fit", *scripted(corpus_file, "--checkpoint.monitor", "val/aurco"))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("options", "last", "best"),
     [

@@ -87,6 +87,7 @@ def test_probabilities_of_logits_that_differ_differ(corpus_file: Path, run: Run,
     assert scores.nunique() == len(scores)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("file_format", ["csv", "parquet"])
 def test_predict_writes_a_row_for_every_record_of_the_test_folds(
     run: Run, fitted: Path, corpus_file: Path, tmp_path: Path, file_format: str

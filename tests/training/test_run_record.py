@@ -52,6 +52,7 @@ def test_provenance_names_each_of_several_files(run: Run, corpus_file: Path, tmp
     assert data["signals_sha256"] == [open_store(corpus_file).attributes["signals_sha256"], "another"]
 
 
+@pytest.mark.thorough
 def test_a_record_keeps_what_repeats_a_run_but_not_its_place(run: Run, corpus_file: Path) -> None:
     place = ["--trainer.default_root_dir", "mine"]
     options = ["--seed_everything", "7", "--trainer.max_epochs", "1"]
@@ -66,6 +67,7 @@ def test_a_record_keeps_what_repeats_a_run_but_not_its_place(run: Run, corpus_fi
     )
 
 
+@pytest.mark.thorough
 def test_the_newest_training_is_the_latest_and_judging_it_is_not(run: Run, corpus_file: Path) -> None:
     folder = run("fit", *scripted(corpus_file, "--trainer.max_epochs", "1"))
     latest = folder.parent / "latest"
@@ -75,6 +77,7 @@ def test_the_newest_training_is_the_latest_and_judging_it_is_not(run: Run, corpu
     assert latest.resolve() == folder
 
 
+@pytest.mark.thorough
 def test_a_run_that_never_began_to_train_is_not_the_latest(run: Run, tiny: list[str]) -> None:
     options = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1"]
     folder = run("fit", *tiny, *options)

@@ -64,6 +64,7 @@ def by_size(x: Array) -> Array:
     return x[np.argsort(x[:, 0].mean(axis=-1))]
 
 
+@pytest.mark.thorough
 def test_augmentations_come_before_preprocessing_each_at_the_rate_that_it_meets(
     corpus: Path, corpus_file: Path
 ) -> None:

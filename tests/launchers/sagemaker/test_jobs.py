@@ -19,6 +19,8 @@ from tests.launchers.conftest import User
 from tests.launchers.sagemaker.conftest import BUCKET, Command, RefusedError
 from tests.run_files import results
 
+pytestmark = pytest.mark.slow  # AWS's interface
+
 DEMO = {"EXP": "demo", "JOB_NAME": "demo-1"}
 JOB = {"JOB": "demo-1"}
 
@@ -127,7 +129,6 @@ def put(folder: Path, name: str) -> None:
     boto3.client("s3", region_name=REGION).upload_file(str(archive), BUCKET, key)
 
 
-@pytest.mark.slow
 def test_results_come_home_as_a_run_folder(
     command: Command, cloud: Cloud, tmp_path: Path, fitted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,7 +232,6 @@ def test_jobs_that_are_none_are_named(command: Command, name: str) -> None:
             command(name)
 
 
-@pytest.mark.slow
 def test_the_name_of_a_job_is_not_executed(user: User) -> None:
     done = user.make("sagemaker-logs", "JOB=$(touch pwned)")
     assert "sagemaker: there is no job $(touch pwned) in" in done.stderr

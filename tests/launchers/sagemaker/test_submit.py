@@ -21,6 +21,8 @@ from tests.engines.aws import REGION, Cloud
 from tests.launchers.conftest import SECRET, User, watched
 from tests.launchers.sagemaker.conftest import BUCKET, IMAGE, Command, RefusedError
 
+pytestmark = pytest.mark.slow  # AWS's interface
+
 DEMO = {"EXP": "demo", "JOB_NAME": "demo-1"}
 BORING = "lightning.pytorch.demos.boring_classes.BoringModel"
 
@@ -34,7 +36,6 @@ def sources(request: dict[str, Any]) -> dict[str, str]:
     return {each["ChannelName"]: each["DataSource"]["S3DataSource"]["S3Uri"] for each in request["InputDataConfig"]}
 
 
-@pytest.mark.slow
 def test_a_job_is_submitted_as_it_was_shown(user: User, cloud: Cloud, few_records: Path) -> None:
     # through make and the shell, with keys that nobody may see
     words = ["sagemaker", "EXP=demo", "JOB_NAME=demo-1", "SPOT=1", "TAGS=project=ecg", "TIME=2:00:00"]
@@ -241,7 +242,6 @@ def test_what_cannot_run_is_refused_before_anything_is_uploaded(
     assert not list(home.rglob("pwned"))
 
 
-@pytest.mark.slow
 def test_data_larger_than_the_disk_are_refused(command: Command, home: Path) -> None:
     big = home / "data" / "big.h5"
     with big.open("wb") as file:
