@@ -137,6 +137,14 @@ class ProjectionCLI(LightningCLI):
             trainer.callbacks.append(MetricLines())  # type: ignore[attr-defined]
         return trainer
 
+    def before_predict(self) -> None:
+        """Warn where Lightning would hand a batch to `forward` as it is."""
+        if not is_overridden("predict_step", self.model):
+            rank_zero_warn(
+                f"{type(self.model).__name__} has no predict_step, so its forward is given whole batches, (x, y, ids). "
+                "Define predict_step(self, batch, batch_idx) to return probabilities."
+            )
+
     def after_fit(self) -> None:
         """Judge the best checkpoint and show the results."""
         trainer = self.trainer

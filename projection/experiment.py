@@ -53,6 +53,9 @@ def _files(name: str) -> list[str]:
         if not name.endswith((".yaml", ".yml")) and _EXPERIMENT.fullmatch(name):
             return [str(file) for file in experiment_files(name)]
         shipped = CONFIGS / name.removeprefix("configs/")
+        if not shipped.is_file() and name.endswith(".yaml") and "{" not in name:
+            there = _there(Path(), name.removeprefix("configs/"))
+            raise ProjectionError(f"File does not exist: {name}; {there}, as in --config demo or demo+presets/ema")
         return [str(shipped) if shipped.is_file() else name]
     except OSError:  # settings in the place of a file, too long for a name
         return [name]
@@ -70,6 +73,8 @@ def _check(name: str) -> None:
         raise ProjectionError(f"{name}{line} is no YAML: {error.problem}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ProjectionError(f"{name} is no YAML: {error}") from error
+    if file.suffix == ".yaml" and not isinstance(root, yaml.MappingNode):
+        raise ProjectionError(f"{name} holds no settings, which are lines such as `seed_everything: 1`.")
     if not isinstance(root, yaml.MappingNode):
         return
     for place, mistake in _doubled(root):

@@ -19,6 +19,12 @@ _KNOWN = (
     "The dirpath has changed",
 )
 
+# what a user can do about an error of Lightning's
+_HINTS = {
+    "gpu backend": "To train on CPUs: --trainer.accelerator cpu, or DEVICE=cpu for a launcher.",
+    "DataLoader implementation has an error": "Name the arguments of yours: DataLoader(data, batch_size=64).",
+}
+
 
 def keep_quiet() -> None:
     """Leave out warnings that no user could heed."""
@@ -41,7 +47,8 @@ def readable_errors() -> Iterator[None]:
     try:
         yield
     except MisconfigurationException as error:
-        raise ProjectionError(str(error)) from error
+        more = (hint for words, hint in _HINTS.items() if words in str(error))
+        raise ProjectionError(" ".join([str(error), *more])) from error
     except ValueError as error:
         cause = _own_cause(error)
         if cause is None:

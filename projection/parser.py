@@ -17,10 +17,11 @@ _HINTS = {
     r"projection\.models\b": "projection.models is called projection.nets now.",
     r"projection\.callbacks\b": "projection.callbacks is called projection.training now.",
     r"are required: \w+\.model$": "`--config configs/exp.yaml` names a model, and so does `--model CLASS`.",
-    r"'lightning\.LightningModule'": "No config names a model: stack this on one that does, as in demo+nets/s4.",
+    r"'lightning\.LightningModule'": "No config before this one names a model: stack it on one, as in demo+nets/s4.",
     r"dot import path string": "No class of ours has that name; others need their module, as in mine.MyNet.",
+    r"positional arguments? but \d": "A net takes (leads, classes) first, then its own arguments.",
     r"unrecognized arguments: (?!-)": "An experiment or a file is named by --config, as in `--config demo`.",
-    r"Option '(?!task')[^']*' is not accepted": "See --data.help, and --model.help ClassificationTask.",
+    r"Option '(?!task')[^']*' is not accepted": "See --data.help, --model.help CLASS, --model.net.help CLASS of a net.",
     r"^--model\.help": "`--model ClassificationTask --model.net.help XResNet1d` shows a net.",
 }
 

@@ -1,6 +1,6 @@
 """What a training would be, told before it begins, and the data that it needs, made.
 
-- `projection resolve EXP [OPTIONS OF fit]` prints name, configurations, folder, data files and settings as JSON; with
+- `projection resolve EXP [OPTIONS OF fit]` prints name, configurations, folder, files and settings as JSON; with
   `--field=name`, `--field=data.path` and others, as often as wanted, these alone, one a line.
 - `projection data EXP [OPTIONS OF fit]` makes the data files that are missing.
 """
@@ -27,7 +27,7 @@ _FIELD = "--field="
 
 
 def resolve(words: Sequence[str]) -> None:
-    """Print an experiment as JSON: its name, configurations, folder, data files and how to make them, and all settings.
+    """Print an experiment as JSON: name, configurations, folder, data and how to make them, other files, settings.
 
     Args:
         words: The experiment, then options of `fit`. With `--field=name` or another key, as often as wanted and with
@@ -58,7 +58,8 @@ def make_files(paths: Iterable[str]) -> None:
             continue
         commands = recipe(path)
         if not commands:
-            raise ProjectionError(f"There is no data file {path}. `projection convert --help` tells how to make one.")
+            how = " `projection convert --help` tells how to make one." if Path(path).suffix == ".h5" else ""
+            raise ProjectionError(f"There is no data file {path}, which the experiment names.{how}")
         print(f"{path} is not here yet, and made now.", flush=True)
         for command in commands:
             # the words behind `python`
@@ -82,8 +83,15 @@ def _described(words: Sequence[str]) -> dict[str, Any]:
         "configs": [str(file) for file in configs],
         "folder": str(Path(RUNS) / name),
         "data": [{"path": path, "exists": Path(path).is_file(), "commands": recipe(path)} for path in data],
+        "files": _checkpoints(settings),
         "config": settings,
     }
+
+
+def _checkpoints(settings: Mapping[str, Any]) -> list[str]:
+    """List the files that a training begins with or continues from; words such as `last` name none."""
+    named = [settings.get("ckpt_path"), settings["model"].get("init_args", {}).get("init_from")]
+    return [str(each) for each in named if each and each not in ("last", "best", "hpc") and "://" not in str(each)]
 
 
 def _values(content: object, keys: Sequence[str]) -> list[object]:

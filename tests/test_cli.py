@@ -14,7 +14,6 @@ from tests.conftest import ROOT, Run
 MIXUP = "[{class_path: projection.transforms.Mixup, init_args: {alpha: 2}}]"
 # what the parser says, with status 2; the rest is said with 1
 PARSING = (
-    "File does not exist",
     "Option 'pth' is not accepted",
     "unrecognized arguments: --trainr.max_epochs",
     "Expected one of 'all', 'diagnostic'",
@@ -26,7 +25,8 @@ PARSING = (
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--config", "missing.yaml"], "File does not exist"),
+        (["--config", "missing.yaml"], "File does not exist: missing.yaml; experiments: benchmark/all "),
+        (["--config", "configs/presets/emma.yaml"], "presets/emma.yaml; there are presets/augment presets/bf16 "),
         (["--config", "DEMO", "--data.pth", "x"], "Option 'pth' is not accepted"),
         (["--config", "DEMO", "--trainr.max_epochs", "1"], "unrecognized arguments: --trainr.max_epochs"),
         (["--config", "DEMO", "--data.labels", "everything"], "Expected one of 'all', 'diagnostic'"),
@@ -71,11 +71,14 @@ def test_mistakes_give_a_few_readable_lines(
         (["--config", "DEMO", "--trainer.max_epoch", "3"], "unrecognized arguments: --trainer.max_epoch"),
         (
             ["--config", "nets/s4+demo"],
-            "No config names a model: stack this on one that does, as in demo+nets/s4.",
+            "No config before this one names a model: stack it on one, as in demo+nets/s4.",
         ),
         (["demo"], "An experiment or a file is named by --config, as in `--config demo`."),
         (["--config", "DEMO", "--model.net", "FCNWong"], "No class of ours has that name; others need their module"),
-        (["--config", "DEMO", "--data.label", "all"], "See --data.help, and --model.help ClassificationTask."),
+        (
+            ["--config", "DEMO", "--data.label", "all"],
+            "See --data.help, --model.help CLASS, --model.net.help CLASS of a net.",
+        ),
         (["--model.help", "S4"], "`--model ClassificationTask --model.net.help XResNet1d` shows a net."),
         ([], "`--config configs/exp.yaml` names a model, and so does `--model CLASS`."),
     ],

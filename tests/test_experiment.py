@@ -40,6 +40,7 @@ def test_settings_in_the_place_of_a_file_stay(tmp_path: Path) -> None:
     [
         ("trainer:\n  max_epochs: 3\n\tx: 1\n", "mine.yaml, line 3, is no YAML: found character '\\t' that cannot"),
         ("trainer: {max_epochs: 3\n", "mine.yaml, line 2, is no YAML: "),
+        ("", "mine.yaml holds no settings, which are lines such as `seed_everything: 1`."),
         ("a: \0", "mine.yaml is no YAML: unacceptable character #x0000"),
         (
             "trainer:\n  max_epochs: 3\n  logger: false\n  max_epochs: 5\n",
@@ -152,7 +153,7 @@ def test_data_that_are_missing_are_made_once_and_those_of_others_must_be_there(
     assert capsys.readouterr().out == "data/ptbxl_500hz.h5 is not here yet, and made now.\n"
     with pytest.raises(ProjectionError, match=r"data/demo_100hz\.h5 could not be made: `python -m projection synth"):
         resolve.make_files(["data/demo_100hz.h5"])
-    with pytest.raises(ProjectionError, match=r"There is no data file mine\.h5\."):
+    with pytest.raises(ProjectionError, match=r"There is no data file mine\.h5, which"):
         resolve.make_files(["mine.h5"])
 
 

@@ -12,6 +12,29 @@ from projection.runs.load import load
 from tests.conftest import ROOT, Run
 from tests.run_files import results
 
+PLAIN = """
+import lightning
+
+
+class Plain(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.net = MyNet(2, 2)
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        return nn.functional.binary_cross_entropy_with_logits(self.net(x), y.float())
+
+    def validation_step(self, batch, batch_idx):
+        x, y = batch
+        self.log("val/loss", self.training_step(batch, batch_idx))
+        return self.net(x).sigmoid()
+
+    test_step = validation_step
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters())
+"""
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 
@@ -37,5 +60,20 @@ def test_a_data_set_and_a_net_of_one_s_own_are_trained_judged_and_named(
     assert list(table.columns[1:]) == ["calm", "fast", "label_calm", "label_fast"]
     predicted = run("predict", "--config", str(folder / "config.yaml"), "--ckpt_path", "best")
     assert pd.read_csv(predicted / "predictions" / "predict.csv")["ecg_id"].tolist() == ids[split == 2].tolist()
+    # a module that knows of no ids, as in any tutorial
+    Path("mine.py").write_text(example + PLAIN)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    plain = [
+        "--model",
+        "mine.Plain",
+        "--data",
+        "mine.MyData",
+        "--trainer.max_epochs",
+        "1",
+        "--trainer.accelerator",
+        "cpu",
+    ]
+    table = pd.read_csv(run("fit", *plain) / "predictions" / "test.csv")
+    assert table["ecg_id"].tolist() == ids[split == 2].tolist()
     model = load(folder / "checkpoints" / "best.ckpt")
     assert (model.sampling_rate, model.learned["lead_names"]) == (250, ["I", "II"])  # type: ignore[index]

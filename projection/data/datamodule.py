@@ -146,9 +146,9 @@ class PTBXLDataModule(ECGDataModule):
         return batch
 
     @override
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> tuple[Tensor, Tensor] | Batch:
+    def on_after_batch_transfer(self, batch: Sequence[Tensor], dataloader_idx: int) -> tuple[Tensor, ...]:
         assert self.trainer is not None
-        x, y, ids = batch
+        x, y, *ids = batch
         if self.trainer.training and self.transforms:
             # seeded by the batch, so that a resumed run draws what an uninterrupted one draws; the loop counts a batch
             # only after it has come here
@@ -156,7 +156,7 @@ class PTBXLDataModule(ECGDataModule):
             generator = seeded_generator(x.device, self.seed, number, self.trainer.global_rank)
             for transform in self.transforms:
                 x, y = transform(x, y, self.sampling_rate, generator)
-        return (x, y, ids) if self.trainer.predicting else (x, y)
+        return (x, y, *ids)
 
     def _settle_residency(self) -> None:
         if self.residency == "auto":

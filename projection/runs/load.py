@@ -36,7 +36,7 @@ def load(checkpoint: Path | str) -> ClassificationTask:
     if "contract" not in content or "_class_path" not in described:
         raise ProjectionError(
             f"The checkpoint {path} does not describe its model: only those of projection.tasks.ClassificationTask, "
-            "trained by `python -m projection fit`, do."
+            "trained by `python -m projection fit`, do. A LightningModule of your own has load_from_checkpoint."
         )
     task = _built(path, described)
     task.on_load_checkpoint(content)

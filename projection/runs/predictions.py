@@ -108,5 +108,5 @@ def _read_table(run: Path, split: str) -> tuple[Path, pd.DataFrame]:
                 return path, read(path)
             except ValueError as error:
                 raise ProjectionError(f"{path} is damaged: {error}") from error
-    how = "`fit` writes them at its end, so it has not finished" if (run / CONFIG).exists() else "it is no run folder"
+    how = "`fit` has not finished, or said why it stored none" if (run / CONFIG).exists() else "it is no run folder"
     raise ProjectionError(f"There are no {PREDICTIONS}/{split}.csv in {run}: {how}.")

@@ -183,6 +183,7 @@ class ClassificationTask(LightningModule):
             self.sampling_rate = data.sampling_rate
             self.data_facts = data.facts()
             if stage == "fit":
+                self._say_windows()
                 mean, std = mean_and_std(map(self._preprocessed, data.training_signals()))
                 self.mean.fill_(mean)
                 self.std.fill_(std)
@@ -213,6 +214,14 @@ class ClassificationTask(LightningModule):
             "data": {name: value for name, value in self.data_facts.items() if name != "path"},
         }
 
+    def _say_windows(self) -> None:
+        if self.window is not None:
+            stride = self.window / 2 if self.stride is None else self.stride
+            rank_zero_info(
+                f"Windows: training sees {self.window:g} s of a record, and a record is judged by the "
+                f"{self.aggregation} over windows every {stride:g} s (model.init_args.window; null: the whole record)."
+            )
+
     def _unpacked(self, batch: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Take signals and labels out of a batch, which may hold ids as well."""
         x, y, *_ = batch
@@ -237,6 +246,12 @@ class ClassificationTask(LightningModule):
 
     def _logits(self, x: Tensor) -> Tensor:
         logits: Tensor = self.net(((x - self.mean) / self.std).to(self.dtype))
+        if not isinstance(logits, Tensor) or logits.shape != (len(x), len(self.class_names)):
+            found = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+            raise ProjectionError(
+                f"{type(self.net).__name__} is to give logits {(len(x), len(self.class_names))}, a row for each record "
+                f"and a column for each class; it gave {found}. A net takes (leads, classes) first, in this order."
+            )
         # a copy, since a CUDA graph writes the next batch's logits to the same place
         return logits.float().clone() if self.compiles else logits.float()
 

@@ -1,5 +1,6 @@
 """Predictions as a table with one row per record."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,7 +71,7 @@ class PredictionWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._keep(outputs, batch, batch_idx)
+        self._keep(trainer, outputs, batch, batch_idx)
 
     on_test_batch_end = on_validation_batch_end
     on_predict_batch_end = on_validation_batch_end
@@ -96,19 +97,19 @@ class PredictionWriter(Callback):
         if wanted and not known:
             rank_zero_warn("No predictions are written: several processes share the records of a foreign loader.")
 
-    def _keep(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def _keep(self, trainer: Trainer, outputs: Any, batch: Any, batch_idx: int) -> None:
         if not self._wanted or not isinstance(outputs, Tensor) or not isinstance(batch, list | tuple) or len(batch) < 2:
             return
-        labels = batch[1]
+        labels, ids = batch[1], _ids(trainer, batch)
         if not isinstance(labels, Tensor) or outputs.ndim != 2 or outputs.shape != labels.shape:
             return
         if self._batches:
             places = torch.from_numpy(self._batches[batch_idx]).to(outputs.device)
-        elif len(batch) > 2 and _are_ids(batch[2], len(outputs)):
-            places = batch[2].to(outputs.device)
+        elif _are_ids(ids, len(outputs)):
+            places = ids.to(outputs.device)
         else:
             places = torch.arange(self._seen, self._seen + len(outputs), device=outputs.device)
-            if len(batch) > 2 and not self._numbered:
+            if ids is not None and not self._numbered:
                 rank_zero_warn("Predictions are numbered by row: a batch's ids are to be a tensor of whole numbers.")
             self._numbered = True
         self._seen += len(outputs)
@@ -140,6 +141,12 @@ class PredictionWriter(Callback):
                 table.to_csv(partial, index=False)
             else:
                 table.to_parquet(partial, index=False)
+
+
+def _ids(trainer: Trainer, batch: Sequence[Any]) -> Any:
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    kept = data.ids if isinstance(data, ECGDataModule) else None
+    return batch[2] if len(batch) > 2 else kept
 
 
 def _are_ids(values: Any, count: int) -> bool:

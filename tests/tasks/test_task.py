@@ -204,6 +204,22 @@ def test_a_batch_of_other_shapes_is_named(x: tuple[int, ...], y: tuple[int, ...]
             step(batch, 0)
 
 
+@pytest.mark.parametrize(
+    ("net", "told"),
+    [
+        (nn.Identity(), r"Identity is to give logits \(4, 5\), a row .*; it gave \(4, 12, 250\)\. A net takes \(leads"),
+        (nn.LSTM(250, 5), "it gave a tuple"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(3000, 6)), r"it gave \(4, 6\)"),
+    ],
+)
+def test_a_net_that_gives_no_logits_is_named(net: nn.Module, told: str) -> None:
+    batch, task = (torch.zeros(4, 12, 250), torch.zeros(4, 5)), task_with(window=None)
+    task.net = net
+    for step in (task.training_step, task.validation_step):
+        with pytest.raises(ProjectionError, match=told):
+            step(batch, 0)
+
+
 def test_a_batch_may_hold_ids_and_whole_numbers_for_labels() -> None:
     # PyTorch's own loss, unlike ours, takes no whole numbers
     x, y, task = torch.randn(4, 12, 250), torch.eye(5)[:4], task_with(loss=nn.BCEWithLogitsLoss()).eval()

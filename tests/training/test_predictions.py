@@ -211,7 +211,7 @@ def test_of_records_that_several_processes_share_by_a_foreign_loader_nothing_is_
 def test_ids_that_are_no_whole_numbers_are_not_dropped_without_a_word() -> None:
     writer, trainer = (
         PredictionWriter(),
-        SimpleNamespace(world_size=1, test_dataloaders=DataLoader([1]), fast_dev_run=False),
+        SimpleNamespace(world_size=1, test_dataloaders=DataLoader([1]), fast_dev_run=False, datamodule=None),
     )
     writer.on_test_epoch_start(trainer, MeanModel())  # type: ignore[arg-type]
     outputs = torch.zeros(2, 3)

@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# What the launchers share. It is sourced; the script's first comment is its --help.
+
+who=launchers
+
+fail() {
+    echo "$who: $*" >&2
+    exit 2
+}
+
+# With --help or -h as the first word, shows what the script is for, and ends.
+answer_help() {
+    if [[ ${1:-} == --help || ${1:-} == -h ]]; then
+        sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0"
+        exit
+    fi
+}
+
+# Switches are on (1, true, yes) or off (0, false, no, nothing), and become 1 or nothing.
+read_switches() {
+    local name
+    for name in "$@"; do
+        case ${!name:-} in
+        1 | [Tt]rue | TRUE | [Yy]es | YES | [Oo]n | ON) printf -v "$name" 1 ;;
+        '' | 0 | [Ff]alse | FALSE | [Nn]o | NO | [Oo]ff | OFF) printf -v "$name" '' ;;
+        *) fail "$name is a switch: 0 or 1, false or true, no or yes; found: ${!name}" ;;
+        esac
+    done
+}
+
+# read_site FILE NAME...: sources FILE; what was given on the command line or in the environment wins over it.
+read_site() {
+    local file=$1 given=() name
+    shift
+    [[ -f $file ]] || return 0
+    for name in "$@"; do
+        if [[ -n ${!name:-} ]]; then given+=("$name=${!name}"); fi
+    done
+    # shellcheck disable=SC1090
+    source "$file"
+    for name in ${given[@]+"${given[@]}"}; do
+        printf -v "${name%%=*}" '%s' "${name#*=}"
+    done
+}
