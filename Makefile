@@ -84,8 +84,8 @@ slurm-logs: ## Follow what job $JOB says
 slurm-cancel: ## Cancel job $JOB
 	@JOB=$(call quoted,$(JOB)) launchers/slurm/jobs.sh cancel
 
-slurm-resume: ## Submit job $JOB again (or one task of an array, 123_4): it continues in its run folder
-	@JOB=$(call quoted,$(JOB)) launchers/slurm/jobs.sh resume
+slurm-resume: ## Submit job $JOB again (or one task of an array, 123_4): it continues in its run folder; TIME=, MEM= ... count
+	@JOB=$(call quoted,$(JOB)) launchers/with_args.sh launchers/slurm/jobs.sh resume
 
 .PHONY: sagemaker sagemaker-image sagemaker-rehearse sagemaker-status sagemaker-logs sagemaker-stop sagemaker-resume sagemaker-fetch
 sagemaker: ## Submit configs/$EXP.yaml to Amazon SageMaker; see launchers/sagemaker/site.env.example

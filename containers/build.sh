@@ -13,14 +13,9 @@ set -euo pipefail
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 file=containers/Dockerfile name=projection tag=latest base='' torch='' registry='' bootstrap='' push='' singularity='' dry_run='' options=()
 
-fail() {
-    echo "build: $*" >&2
-    exit 2
-}
-
-usage() {
-    sed -n '2,/^set/{s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"
-}
+# shellcheck source=launchers/lib.sh
+source "$home/launchers/lib.sh"
+who=build
 
 read_options() {
     while (($#)); do
@@ -33,7 +28,6 @@ read_options() {
         --push) push=1 ;;
         --singularity) singularity=1 ;;
         --dry-run) dry_run=1 ;;
-        --help) usage && exit ;;
         --)
             shift
             options=("$@")
@@ -94,6 +88,7 @@ build_sif() {
     if [[ -n $push ]]; then do_it "$engine" push "$target" "oras://$registry/$name:$tag"; fi
 }
 
+answer_help "$@"
 read_options "$@"
 target=${CONTAINER:-$HOME/${name}_$tag.sif}
 [[ -z $push || -n $registry ]] || fail "--push needs --registry, where to push to"

@@ -5,6 +5,7 @@
 #   install.sh additions      the same packages into the image's own Python, whose PyTorch stays as it is
 #   install.sh project        projection itself, from /opt/projection; PYTHON names another Python than /opt/venv's
 set -euo pipefail
+[[ ${1:-} != --help ]] || { sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0" && exit; }
 
 source=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 

@@ -28,6 +28,24 @@ read_switches() {
     done
 }
 
+# read_key FILE: takes the key of Weights & Biases from a file .env, where the environment has none; no command line shows it.
+read_key() {
+    local file=$1 key
+    [[ -z ${WANDB_API_KEY:-} && -r $file ]] || return 0
+    key=$(sed -nE "s/^(export +)?WANDB_API_KEY=[\"']?([^\"']*)[\"']?[[:space:]]*$/\\2/p" "$file" | tail -n 1)
+    if [[ -n $key ]]; then export WANDB_API_KEY=$key; fi
+}
+
+# split_words NAME: sets `words` to those of a variable, split as a shell splits them, quotes and all; nothing is expanded.
+split_words() {
+    local word text=${!1:-}
+    words=()
+    [[ -n $text ]] || return 0
+    # the line ends, or xargs would lose an empty word there
+    printf '%s\n' "$text" | xargs printf '' 2>/dev/null || fail "$1 has a quote without its other half: $text"
+    while IFS= read -r -d '' word; do words+=("$word"); done < <(printf '%s\n' "$text" | xargs printf '%s\0')
+}
+
 # read_site FILE NAME...: sources FILE; what was given on the command line or in the environment wins over it.
 read_site() {
     local file=$1 given=() name

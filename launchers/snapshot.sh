@@ -5,12 +5,11 @@
 #   launchers/snapshot.sh FILE.tar.gz [COMMIT]
 set -euo pipefail
 
+# shellcheck source=launchers/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+who=snapshot
+answer_help "$@"
 LARGEST_MB=200
-
-fail() {
-    echo "snapshot: $*" >&2
-    exit 2
-}
 
 # Tracked and new files of the working tree, or without git the folders that code lives in; NUL-separated.
 list_files() {

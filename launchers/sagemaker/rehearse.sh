@@ -9,11 +9,12 @@
 set -euo pipefail
 
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=launchers/lib.sh
+source "$home/launchers/lib.sh"
+who=sagemaker
+answer_help "$@"
 python=${VENV:-$home/.venv}/bin/python
-if [[ ! -x $python ]]; then
-    echo "sagemaker: there is no $python; \`make setup\` makes it, or set VENV" >&2
-    exit 2
-fi
+[[ -x $python ]] || fail "there is no $python; \`make setup\` makes it, or set VENV"
 SAGEMAKER_PREFIX=${SAGEMAKER_PREFIX:-$(mktemp -d)}
 mkdir -p "$SAGEMAKER_PREFIX"
 SAGEMAKER_PREFIX=$(cd "$SAGEMAKER_PREFIX" && pwd)
@@ -24,12 +25,9 @@ cd "$home"
 
 status=0
 if [[ -n ${IMAGE:-} ]]; then
-    engine=${ENGINE:-$(command -v docker || command -v podman)} || {
-        echo "sagemaker: there is neither docker nor podman on this machine" >&2
-        exit 2
-    }
-    read -r -a more <<<"${ENGINE_OPTIONS:-}"
-    "$engine" run --rm --ipc=host --volume "$SAGEMAKER_PREFIX:/opt/ml" --env PROJECTION_GIT_COMMIT ${more[@]+"${more[@]}"} "$IMAGE" train || status=$?
+    engine=${ENGINE:-$(command -v docker || command -v podman)} || fail "there is neither docker nor podman on this machine"
+    split_words ENGINE_OPTIONS
+    "$engine" run --rm --ipc=host --volume "$SAGEMAKER_PREFIX:/opt/ml" --env PROJECTION_GIT_COMMIT ${words[@]+"${words[@]}"} "$IMAGE" train || status=$?
 else
     PYTHON=$(cd "$(dirname "$python")" && pwd)/python launchers/sagemaker/train.sh || status=$?
 fi

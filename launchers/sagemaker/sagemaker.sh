@@ -9,19 +9,19 @@
 set -euo pipefail
 
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-# shellcheck source=launchers/site.sh
-source "$home/launchers/site.sh"
+# shellcheck source=launchers/lib.sh
+source "$home/launchers/lib.sh"
+who=sagemaker
+answer_help "$@"
 options=(EXP JOB JOB_NAME REGION ACCOUNT ROLE BUCKET PREFIX IMAGE REPOSITORY TAG BASE ENGINE INSTANCE COUNT VOLUME TIME WAIT
     SPOT SUBNETS SECURITY_GROUPS KMS_KEY TAGS METRICS REQUEST RUNS_PATH VENV DRY_RUN)
 
 read_site "$home/launchers/sagemaker/site.env" "${options[@]}"
+read_switches SPOT DRY_RUN
 for name in "${options[@]}"; do
     if [[ -n ${!name:-} ]]; then export "${name?}"; fi
 done
 python=${VENV:-$home/.venv}/bin/python
-if [[ ! -x $python ]]; then
-    echo "sagemaker: there is no $python; \`make setup-sagemaker\` makes it, or set VENV" >&2
-    exit 2
-fi
+[[ -x $python ]] || fail "there is no $python; \`make setup-sagemaker\` makes it, or set VENV"
 cd "$home"
 exec "$python" -m launchers.sagemaker "$@"

@@ -11,15 +11,17 @@
 # DRY_RUN=1  prints the command
 set -euo pipefail
 
+home=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=launchers/lib.sh
+source "$home/launchers/lib.sh"
+who=singularity
+answer_help "$@"
+read_switches DRY_RUN
+
 # what a training may know of its surroundings; everything else stays outside
-PASSED='LC_ALL|LANG|TZ|WANDB_.*|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY|SLURM_.*|SLURMD_NODENAME|CUDA_.*|NVIDIA_.*'
+PASSED='TZ|WANDB_.*|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY|SLURM_.*|SLURMD_NODENAME|CUDA_.*|NVIDIA_.*'
 PASSED+='|NCCL_.*|GLOO_.*|TORCH_.*|TORCHELASTIC_.*|MASTER_(ADDR|PORT)|(LOCAL_|GROUP_)?RANK|(LOCAL_)?WORLD_SIZE'
 PASSED+='|OMP_NUM_THREADS|PROJECTION_.*'
-
-fail() {
-    echo "singularity: $*" >&2
-    exit 2
-}
 
 # By the environment: what stands on a command line, everybody on the machine can read.
 pass_environment() {
@@ -28,6 +30,7 @@ pass_environment() {
         [[ $name =~ ^($PASSED)$ ]] || continue
         export "APPTAINERENV_$name=${!name}" "SINGULARITYENV_$name=${!name}"
     done < <(compgen -e)
+    export {APPTAINER,SINGULARITY}ENV_LANG=C.UTF-8 {APPTAINER,SINGULARITY}ENV_LC_ALL=C.UTF-8
     # packages in ~/.local are not those of the image
     export APPTAINERENV_PYTHONNOUSERSITE=1 SINGULARITYENV_PYTHONNOUSERSITE=1
 }
@@ -44,7 +47,7 @@ engine=$(command -v apptainer || command -v singularity) || fail "there is neith
 image=${CONTAINER:-$HOME/projection_latest.sif}
 [[ -r $image ]] || fail "there is no image $image; make it with \`make sif\`, fetch it with" \
     "launchers/slurm/pull_latest.sh, or set CONTAINER to another"
-workspace=$(realpath "${WORKSPACE:-$(dirname "${BASH_SOURCE[0]}")/../..}")
+workspace=$(realpath "${WORKSPACE:-$home}")
 data=$(realpath "${DATA_PATH:-$workspace/data}")
 [[ -d $data ]] || fail "there is no data folder $data; set DATA_PATH"
 runs=$(realpath --canonicalize-missing "${RUNS_PATH:-$workspace/runs}")
@@ -55,9 +58,10 @@ command=("$engine" exec --cleanenv --pwd /workspace --bind "$workspace:/workspac
     --bind "$runs:$runs" --bind "$runs:/workspace/runs")
 if has_gpus; then command+=(--nv); fi
 command+=("$image" python -m projection "$@")
-if [[ ${DRY_RUN:-} == 1 ]]; then
+if [[ -n $DRY_RUN ]]; then
     printf '%q ' "${command[@]}" && echo
     exit
 fi
+read_key "$home/.env"
 pass_environment
 exec "${command[@]}"

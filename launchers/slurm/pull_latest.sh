@@ -3,30 +3,42 @@
 # that runs keeps the image it began with.
 #
 #   launchers/slurm/pull_latest.sh                                   # the image of the branch that is checked out
-#   launchers/slurm/pull_latest.sh --registry ghcr.io/my_lab --tag v1.2
+#   launchers/slurm/pull_latest.sh -r ghcr.io/my_lab -t v1.2
+#   launchers/slurm/pull_latest.sh --code            # and brings the branch's code here (git pull, fast-forward only)
 #
-# --registry  where images are (default IMAGE_REGISTRY, also from site.env)
-# --name      the image's name (default projection)
-# --tag       the tag (default: latest for main, else the branch with - in place of other characters)
-# --branch    another branch to take the tag from
-# CONTAINER   the file to write (default ~/projection_latest.sif)
+# -r --registry  where images are (default IMAGE_REGISTRY, also from site.env)
+# -n --name      the image's name (default projection)
+# -t --tag       the tag (default: latest for main, else the branch with - in place of other characters)
+# -b --branch    another branch to take the tag from, and the code
+# -c --code      fetch the code as well: the branch is checked out and moved forward; nothing of yours is overwritten
+# CONTAINER      the file to write (default ~/projection_latest.sif)
 set -euo pipefail
 # shellcheck source=launchers/slurm/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-name=projection tag='' branch='' registry=''
+name=projection tag='' branch='' registry='' code=''
 
 read_options() {
     while (($#)); do
         case $1 in
+        -r) set -- --registry "${@:2}" ;;
+        -n) set -- --name "${@:2}" ;;
+        -t) set -- --tag "${@:2}" ;;
+        -b) set -- --branch "${@:2}" ;;
+        -c | --code) code=1 && shift ;;
         --registry | --name | --tag | --branch)
             (($# > 1)) || fail "$1 needs a value"
             printf -v "${1#--}" '%s' "$2"
             shift 2
             ;;
-        *) fail "unknown option $1; the head of ${BASH_SOURCE[0]} lists them" ;;
+        *) fail "unknown option $1; --help lists them" ;;
         esac
     done
+}
+
+pull_code() {
+    [[ -z $branch ]] || git -C "$home" switch "$branch" || fail "there is no branch $branch, or it would overwrite changes of yours"
+    git -C "$home" pull --ff-only || fail "the code could not be brought forward; git tells why above"
 }
 
 tag_of_branch() {
@@ -37,8 +49,10 @@ tag_of_branch() {
     esac
 }
 
+answer_help "$@"
 read_options "$@"
 read_own_site
+[[ -z $code ]] || pull_code
 registry=${registry:-${IMAGE_REGISTRY:-}}
 [[ -n $registry ]] || fail "--registry, or IMAGE_REGISTRY in site.env, says where images are, as in ghcr.io/my_lab"
 engine=$(command -v apptainer || command -v singularity) || fail "there is neither apptainer nor singularity on this machine"

@@ -13,9 +13,35 @@
 #SBATCH --signal=B:USR1@120
 #SBATCH --requeue
 # Trains one experiment on the nodes of a Slurm allocation; submit.sh (`make slurm`) fills in its variables and submits
-# it. The code runs in a workspace of its own on each node's disk; results go to the run folder on shared storage.
+# it. By hand, from the repository's folder, with variables of site.env.example first and options of `fit` behind them:
+#
+#   mkdir -p logs && sbatch --gpus-per-node=2 --ntasks-per-node=2 launchers/slurm/train.sh EXP=exp --trainer.max_epochs 5
+#
+# The code runs in a workspace of its own on each node's disk; results go to the run folder on shared storage.
 # Before the time is up, or when the job has to leave its nodes, the state is saved and the job waits for its next turn.
 set -euo pipefail
+[[ ${1:-} != --help ]] || { sed -n '2,/^[^#]/{s/^# \{0,1\}//p}' "$0" && exit; }
+
+# submit.sh packed the code and checked everything before the queue; by hand, that is done here
+if [[ -z ${CODE_ARCHIVE:-} ]]; then
+    [[ -f ${SLURM_SUBMIT_DIR:-.}/launchers/slurm/lib.sh ]] || {
+        echo "slurm: submit train.sh from the repository's folder, with sbatch" >&2
+        exit 2
+    }
+    home=$(cd "${SLURM_SUBMIT_DIR:-.}" && pwd)
+    # shellcheck source=launchers/slurm/prepare.sh
+    source "$home/launchers/slurm/prepare.sh"
+    for word in PARTITION ACCOUNT QOS TIME NODES GPUS CPUS MEM SBATCH_OPTIONS PARALLEL; do
+        [[ " $* " != *" $word="* ]] || fail "$word is for \`make slurm\`; sbatch has options for it, before train.sh"
+    done
+    read_words "$@"
+    GPUS=${SLURM_GPUS_ON_NODE:-0}
+    complete_job
+    keep_snapshot
+    rm -rf "$checkout" "$checkout".*
+    trap - EXIT
+    set -- "${arguments[@]}"
+fi
 
 job=${SLURM_JOB_ID:-JOB}
 # by its own number, one task of an array could mean the whole array
@@ -23,7 +49,8 @@ task=${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$job}
 name=${RUN_NAME:-${SLURM_ARRAY_JOB_ID:-$job}}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}
 nodes=${SLURM_JOB_NUM_NODES:-${NODES:-1}}
 tasks=${SLURM_NTASKS_PER_NODE:-${GPUS:-1}}
-export WORKSPACE=${SCRATCH:-/tmp}/projection_$job
+# Slurm tells it where there is a GPU; where there is none, nothing trains on CPUs without being asked to
+device=${DEVICE:-$([[ ${GPUS:-${SLURM_GPUS_ON_NODE:-0}} == 0 ]] && echo cpu || echo gpu)}
 export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-4}
 
 # An array has one task for each experiment and seed; seeds vary fastest. NAMES are the experiments as their folders are
@@ -34,6 +61,10 @@ choose_experiment() {
     IFS=, read -r -a names <<<"${NAMES:-$EXP}"
     IFS=, read -r -a seeds <<<"${SEEDS:-}"
     local each=$((${#seeds[@]} > 0 ? ${#seeds[@]} : 1))
+    if ((index >= ${#experiments[@]} * each)); then
+        echo "slurm: EXP=$EXP${SEEDS:+ SEEDS=$SEEDS} are $((${#experiments[@]} * each)) runs, counted from 0; there is no run $index" >&2
+        exit 2
+    fi
     experiment=${experiments[index / each]}
     seed=${seeds[index % each]:-}
     IFS=, read -r -a folders <<<"${RUN_DIRS:-}"
@@ -42,7 +73,7 @@ choose_experiment() {
 
 # The allocation has the last word on nodes and devices, and a run that has begun continues.
 trainer_command() {
-    command=(fit --config "$experiment" ${seed:+--seed_everything "$seed"} "$@"
+    command=(fit --config "$experiment" ${seed:+--seed_everything "$seed"} --trainer.accelerator "$device" "$@"
         --trainer.num_nodes "$nodes" --trainer.devices "$tasks" --trainer.default_root_dir "$run_dir")
     if [[ " $* " != *" --ckpt_path"* || -e $run_dir/checkpoints/last.ckpt ]]; then
         command+=(--ckpt_path last)
@@ -89,7 +120,7 @@ as_step() {
 
 train() {
     as_step srun --overlap --nodes="$nodes" --ntasks=$((nodes * tasks)) --ntasks-per-node="$tasks" \
-        --cpus-per-task="$OMP_NUM_THREADS" --kill-on-bad-exit=1 "$WORKSPACE/launchers/slurm/node.sh" run "${command[@]}"
+        --cpus-per-task="$OMP_NUM_THREADS" --kill-on-bad-exit=1 bash -c "$node_script" node.sh run "${command[@]}"
 }
 
 keep_workspace() {
@@ -120,7 +151,7 @@ requeue() {
 
 choose_experiment
 trainer_command "$@"
-if [[ ${DRY_RUN:-} == 1 ]]; then
+if [[ -n ${DRY_RUN:-} ]]; then
     printf '%q ' srun --nodes="$nodes" --ntasks-per-node="$tasks" python -m projection "${command[@]}" && echo
     exit
 fi
@@ -129,10 +160,14 @@ told=''
 step=''
 trap 'on_signal USR1' USR1
 trap 'on_signal TERM' TERM
-echo "Job $name, attempt $((${SLURM_RESTART_COUNT:-0} + 1)), on $SLURM_JOB_NODELIST: $nodes x $tasks tasks," \
-    "code $PROJECTION_GIT_COMMIT, results in $run_dir"
+echo "Job $name, attempt $((${SLURM_RESTART_COUNT:-0} + 1)), $experiment${seed:+, seed $seed}, on $SLURM_JOB_NODELIST:" \
+    "$nodes x $tasks tasks, code $PROJECTION_GIT_COMMIT, results in $run_dir"
 mkdir -p "$run_dir"
-cp "$CODE_ARCHIVE" "$run_dir/code.tar.gz"
+if [[ ${SLURM_RESTART_COUNT:-0} != 0 && -f $run_dir/code.tar.gz ]]; then
+    export CODE_ARCHIVE=$run_dir/code.tar.gz # what the run began with
+else
+    cp "$CODE_ARCHIVE" "$run_dir/code.tar.gz"
+fi
 node_script=$(tar --extract --gzip --to-stdout --file="$CODE_ARCHIVE" launchers/slurm/node.sh)
 keep_workspace
 status=0

@@ -45,7 +45,7 @@ def _make(arguments: Sequence[str]) -> Sequence[str]:
     with training.alone(folder) as held:
         settings = _settings(cells, arguments)
         _check_unchanged(settings)
-        busy = cluster.queued()
+        busy = cluster.queued(launcher == "slurm")
         missing = [cell for cell in cells if not is_finished(cell.folder) and cell.folder not in busy]
         _say(cells, missing)
         if os.environ.get("DRY_RUN") == "1" and launcher == "local":

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from projection.benchmark.grid import HOME, Cell
+from projection.errors import ProjectionError
 
 _SLURM = HOME / "launchers" / "slurm"
 
@@ -20,13 +21,23 @@ def runs_path() -> Path:
     return Path(found.stdout.strip())
 
 
-def queued() -> set[Path]:
-    """List the run folders of jobs that wait or run, which must be left to them; none where there is no Slurm."""
+def queued(submitting: bool = False) -> set[Path]:
+    """List the run folders of jobs that wait or run, which must be left to them; none where there is no Slurm.
+
+    Args:
+        submitting: Whether more jobs follow.
+
+    Raises:
+        ProjectionError: If more follow, and Slurm does not answer.
+    """
     if shutil.which("squeue") is None:
         return set()
     command = ["squeue", "--me", "--noheader", "--array", "--name=projection_train", "--format=%F %K"]
-    listed = subprocess.run(command, capture_output=True, text=True).stdout
-    tasks = [line.split() for line in listed.splitlines()]
+    listed = subprocess.run(command, capture_output=True, text=True)
+    if listed.returncode and submitting:
+        why = listed.stderr.strip().splitlines()[-1].rpartition("error: ")[2]
+        raise ProjectionError(f"Slurm does not tell which cells are queued, so none is submitted: {why}")
+    tasks = [line.split() for line in listed.stdout.splitlines()]
     return {folder for job, index in tasks if (folder := _run_folder(job, index))}
 
 
@@ -34,7 +45,9 @@ def _run_folder(job: str, index: str) -> Path | None:
     # written by submit.sh
     record = HOME / "logs" / f"projection_train_{job}.sh"
     text = record.read_text() if record.is_file() else ""
-    found = {name: re.search(rf'^declare \S+ {name}="(.*)"$', text, re.MULTILINE) for name in ("RUNS_PATH", "RUN_DIRS")}
+    found = {
+        name: re.search(rf'^declare -g \S+ {name}="(.*)"$', text, re.MULTILINE) for name in ("RUNS_PATH", "RUN_DIRS")
+    }
     if not (found["RUNS_PATH"] and found["RUN_DIRS"] and found["RUN_DIRS"][1]):
         return None
     return Path(found["RUNS_PATH"][1]) / found["RUN_DIRS"][1].split(",")[int(index)]

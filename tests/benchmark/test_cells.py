@@ -14,6 +14,7 @@ from projection.benchmark import cluster, training
 from projection.benchmark.__main__ import main
 from projection.benchmark.cell_settings import changes
 from projection.benchmark.grid import Cell, TableError, cells_asked_for
+from projection.errors import ProjectionError
 from projection.resolve import data_paths
 from tests.conftest import ROOT
 from tests.launchers.conftest import executable
@@ -53,7 +54,7 @@ def queue(folder: Path, monkeypatch: pytest.MonkeyPatch, listed: str, records: d
     executable(folder / "bin" / "squeue", f"#!/bin/sh\nprintf '{listed}\\n'\n")
     (folder / "logs").mkdir()
     for job, (runs, folders) in records.items():
-        text = f'declare -a sbatch=([0]="sbatch")\ndeclare -x RUNS_PATH="{runs}"\ndeclare -x RUN_DIRS="{folders}"\n'
+        text = f'declare -g -a arguments=()\ndeclare -g -x RUNS_PATH="{runs}"\ndeclare -g -x RUN_DIRS="{folders}"\n'
         (folder / "logs" / f"projection_train_{job}.sh").write_text(text)
     monkeypatch.setattr(cluster, "HOME", folder)
     monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
@@ -65,6 +66,15 @@ def test_cells_in_the_queue_are_left_to_their_jobs(tmp_path: Path, monkeypatch: 
     records = {11: ("/runs", "t/a/0,none,t/b/1"), 12: ("/others", "u/a/0,u/a/1"), 13: ("/runs", "")}
     queue(tmp_path, monkeypatch, listed, records)
     assert cluster.queued() == {Path("/runs/t/b/1"), Path("/runs/t/a/0"), Path("/others/u/a/1")}
+
+
+def test_a_queue_that_cannot_be_read_is_not_an_empty_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executable(tmp_path / "bin" / "squeue", "#!/bin/sh\necho 'squeue: error: Unable to contact' >&2\nexit 1\n")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    with pytest.raises(ProjectionError, match="none is submitted: Unable to contact"):
+        cluster.queued(submitting=True)
+    # where Slurm's programs are installed, and no cluster is there
+    assert cluster.queued() == set()
 
 
 def begin(each: Cell) -> None:

@@ -77,8 +77,11 @@ arrange_apptainer() {
 install_apptainer() {
     final=$engines/apptainer
     if [[ ! -d $final/files ]]; then
-        rm -rf "$final" "$final.partial" && mkdir -p "$final.partial"
-        build_apptainer "$final.partial" && mv "$final.partial" "$final"
+        rm -rf "$final" "$final.partial"
+        mkdir -p "$final.partial"
+        # on a line of its own: behind it, `&&` would let its failures pass
+        build_apptainer "$final.partial"
+        mv "$final.partial" "$final"
     fi
     mkdir -p "$engines/bin"
     ln -sfn "$final/files/usr/bin/apptainer" "$engines/bin/apptainer"

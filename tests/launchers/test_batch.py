@@ -88,9 +88,10 @@ def job(tmp_path: Path) -> Iterator[Job]:
     archive = ["tar", "-czf", tmp_path / "code.tar.gz", "-C", ROOT, "launchers/slurm"]
     subprocess.run(archive, check=True)
     slurm = {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n1", "SLURM_JOB_NUM_NODES": "1", "SLURM_NTASKS_PER_NODE": "1"}
+    slurm |= {"SLURMD_NODENAME": "n1"}
     places = {"VENV": tmp_path, "DATA_PATH": tmp_path / "data", "RUNS_PATH": tmp_path / "runs"}
     places |= {"SCRATCH": tmp_path / "scratch", "CODE_ARCHIVE": tmp_path / "code.tar.gz", "NOTES": tmp_path / "notes"}
-    own = {"EXP": "tiny", "CONTAINER": "none", "STAGE": "0", "DATA_FILES": "corpus.h5", "STATE": "RUNNING"}
+    own = {"EXP": "tiny", "CONTAINER": "none", "STAGE": "", "DATA_FILES": "corpus.h5", "STATE": "RUNNING"}
     own |= {"PROJECTION_GIT_COMMIT": "abc", "TRAINING": "exit 0", "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
     yield Job(tmp_path, {**slurm, **own, **{name: str(place) for name, place in places.items()}})
     assert not list((tmp_path / "scratch").iterdir()), "the workspace stayed behind"
@@ -98,7 +99,13 @@ def job(tmp_path: Path) -> Iterator[Job]:
 
 def shown(**variables: str) -> list[str]:
     """The command that a job would run."""
-    environment = {"PATH": os.environ["PATH"], "DRY_RUN": "1", "RUNS_PATH": "/runs", **variables}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "DRY_RUN": "1",
+        "RUNS_PATH": "/runs",
+        "CODE_ARCHIVE": "code.tar.gz",
+        **variables,
+    }
     done = subprocess.run(["bash", SCRIPT, "--x", "a b"], env=environment, check=True, capture_output=True, text=True)
     return shlex.split(done.stdout)
 
@@ -107,6 +114,7 @@ def test_each_task_of_an_array_has_its_experiment_seed_and_folder() -> None:
     experiments, seeds = ["tiny", "benchmark/all+nets/s4", "other"], ["5", "60"]
     array = {"EXP": ",".join(experiments), "SEEDS": ",".join(seeds), "SLURM_ARRAY_JOB_ID": "7", "SLURM_JOB_ID": "9"}
     array |= {"SLURM_JOB_NUM_NODES": "3", "SLURM_NTASKS_PER_NODE": "2"}
+    array |= {"GPUS": "2"}
     for index, (experiment, seed) in enumerate(itertools.product(experiments, seeds)):
         assert shown(**array, SLURM_ARRAY_TASK_ID=str(index)) == [
             *("srun", "--nodes=3", "--ntasks-per-node=2", "python", "-m", "projection", "fit"),
@@ -115,6 +123,8 @@ def test_each_task_of_an_array_has_its_experiment_seed_and_folder() -> None:
                 experiment,
                 "--seed_everything",
                 seed,
+                "--trainer.accelerator",
+                "gpu",
                 "--x",
                 "a b",
                 "--trainer.num_nodes",
@@ -159,18 +169,17 @@ def test_all_nodes_prepare_and_all_tasks_train(job: Job) -> None:
     variables = {"SLURM_JOB_NUM_NODES": "3", "SLURM_NTASKS_PER_NODE": "2", "SLURM_CPUS_PER_TASK": "5"}
     status, said = job.run(**variables)
     assert status == 0, said
-    assert "on n1: 3 x 2 tasks, code abc, results in" in said
+    assert "attempt 1, tiny, on n1: 3 x 2 tasks, code abc, results in" in said
     notes = sorted((job.folder / "notes").glob("step-*"))
     *others, training = (note.read_text().split("\x1f")[:-1] for note in notes)
     for words in others:
         assert {"--nodes=3", "--ntasks=3", "--ntasks-per-node=1", "--kill-on-bad-exit=0"} < set(words)
     assert {words[-1] for words in others} == {"hold", "prepare"}
-    workspace = f"{job.folder}/scratch/projection_7"
-    assert training[:9] == [
-        *("--overlap", "--nodes=3", "--ntasks=6", "--ntasks-per-node=2", "--cpus-per-task=5", "--kill-on-bad-exit=1"),
-        *(f"{workspace}/launchers/slurm/node.sh", "run", "fit"),
-    ]
-    assert job.noted("surroundings") == [workspace, str(job.folder / "data"), "5", "data", "launchers"]
+    workspace = f"{job.folder}/scratch/projection_7_0_n1"
+    options = ["--overlap", "--nodes=3", "--ntasks=6", "--ntasks-per-node=2", "--cpus-per-task=5"]
+    assert training[:8] == [*options, "--kill-on-bad-exit=1", "bash", "-c"]
+    assert training[9:12] == ["node.sh", "run", "fit"]
+    assert job.noted("surroundings") == [workspace, str(job.folder / "data"), "5", "data", "launchers", "runs"]
     assert (job.run_folder / "code.tar.gz").read_bytes() == (job.folder / "code.tar.gz").read_bytes()
 
 
@@ -183,7 +192,7 @@ def test_data_are_copied_to_the_disk_of_the_node(job: Job) -> None:
     assert status == 0, said
     assert job.noted("seen") == ["datamore"]
     assert job.noted("there") == ["corpus.h5", "second"]
-    assert job.noted("surroundings")[1] == f"{job.folder}/scratch/projection_7/data"
+    assert job.noted("surroundings")[1] == f"{job.folder}/scratch/projection_7_0_n1/data"
 
 
 def test_a_copy_that_differs_is_not_trained_on(job: Job) -> None:
@@ -248,11 +257,33 @@ def test_a_job_told_to_end_lets_its_training_save(job: Job, name: str) -> None:
 
 
 def test_a_job_that_begins_again_clears_what_the_first_attempt_left(job: Job) -> None:
-    left = job.folder / "scratch" / "projection_7"
+    left = job.folder / "scratch" / "projection_7_0_n1"
     left.mkdir()
     (left / "half").touch()
-    (left / ".attempt").write_text("0\n")
     status, said = job.run(SLURM_RESTART_COUNT="1")
     assert status == 0, said
-    assert "attempt 2, on n1" in said
+    assert "attempt 2, tiny, on n1" in said
     assert "half" not in job.noted("surroundings")
+
+
+def test_a_job_begins_whatever_its_code_calls_data(job: Job) -> None:
+    """A commit may hold a link of that name, or its folder."""
+    for number, kind in enumerate(("link", "folder")):
+        place = job.folder / kind / "data"
+        place.parent.mkdir()
+        place.symlink_to("/shared/nowhere") if kind == "link" else place.mkdir()
+        archive = ["tar", "-czf", job.folder / "code.tar.gz", "-C", ROOT, "launchers/slurm", "-C", place.parent, "data"]
+        subprocess.run(archive, check=True)
+        for stage in ("", "1"):
+            look = {"TRAINING": 'cat data/corpus.h5 >"$NOTES/seen"', "RUN_NAME": f"{number}{stage}"}
+            status, said = job.run(STAGE=stage, **look)
+            assert status == 0, said
+            assert job.noted("seen") == ["data"]
+
+
+def test_a_run_that_does_not_exist_is_refused(job: Job) -> None:
+    array = {"EXP": "tiny,other", "SEEDS": "0,1", "SLURM_ARRAY_JOB_ID": "7"}
+    status, said = job.run(**array, SLURM_ARRAY_TASK_ID="4")
+    assert status == 2
+    assert said == "slurm: EXP=tiny,other SEEDS=0,1 are 4 runs, counted from 0; there is no run 4\n"
+    assert job.run(**array, SLURM_ARRAY_TASK_ID="3")[0] == 0

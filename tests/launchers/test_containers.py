@@ -54,8 +54,9 @@ def test_docker_sees_the_code_the_data_and_the_runs(
     (command,) = shown("launchers/docker/run.sh", "fit", "a b", **place, **passed, ENGINE=engine, DRY_RUN="1")
     assert command == [
         *(engine, "run", "--rm", "--init", "--ipc=host", "--user", "7:8", "--workdir", "/workspace"),
+        *(["--userns=keep-id"] if engine == "podman" else []),
         *("--volume", f"{tmp_path}/code:/workspace", "--volume", f"{tmp_path}/data:/workspace/data:ro"),
-        *("--volume", f"{tmp_path}/runs:/workspace/runs", "--env", "LANG", "--env", "WANDB_API_KEY"),
+        *("--volume", f"{tmp_path}/runs:/workspace/runs", "--env", "WANDB_API_KEY"),
         *("--env", "https_proxy", "--env", "PROJECTION_RUN_ID", *(gpus if there else [])),
         *("projection:latest", "fit", "a b"),
     ]
@@ -95,8 +96,6 @@ def test_singularity_sees_the_code_the_data_the_runs_and_gpus_of_the_job(
 
 def test_an_image_knows_of_its_surroundings_what_a_training_needs(place: dict[str, str], tmp_path: Path) -> None:
     passed = [
-        "LC_ALL",
-        "LANG",
         "TZ",
         "WANDB_API_KEY",
         "WANDB_MODE",
@@ -109,13 +108,23 @@ def test_an_image_knows_of_its_surroundings_what_a_training_needs(place: dict[st
     passed += ["GLOO_SOCKET_IFNAME", "TORCH_HOME", "TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT", "RANK"]
     passed += ["LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "OMP_NUM_THREADS"]
     passed += ["PROJECTION_RUN_ID", "PROJECTION_GIT_COMMIT"]
-    kept = ["PYTHONPATH", "LD_LIBRARY_PATH", "LD_PRELOAD", "AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK", "MY_LANG", "RANKS"]
+    kept = [
+        "PYTHONPATH",
+        "LD_LIBRARY_PATH",
+        "LC_TIME",
+        "LD_PRELOAD",
+        "AWS_SECRET_ACCESS_KEY",
+        "SSH_AUTH_SOCK",
+        "MY_LANG",
+        "RANKS",
+    ]
     values = {name: f"value of {name}" for name in [*passed, *kept]}
-    shown("launchers/singularity/run.sh", "fit", **place, **values)
+    shown("launchers/singularity/run.sh", "fit", **place, **values, LANG="de_DE.UTF-8", LC_ALL="de_DE.UTF-8")
+    english = {"PYTHONNOUSERSITE": "1", "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
     lines = dict(line.split("=", 1) for line in (tmp_path / "environment").read_text().splitlines())
     for prefix in ("APPTAINERENV_", "SINGULARITYENV_"):
         found = {name.removeprefix(prefix): value for name, value in lines.items() if name.startswith(prefix)}
-        assert found == {name: values[name] for name in passed} | {"PYTHONNOUSERSITE": "1"}
+        assert found == {name: values[name] for name in passed} | english
 
 
 def revision() -> str:

@@ -59,11 +59,23 @@ def test_the_image_trains_in_podman(builder: Builder, image: str, tmp_path: Path
 
 
 def test_the_image_is_nobodys_and_says_what_it_is(builder: Builder, image: str) -> None:
-    run = ["podman", "run", "--rm", "--network=none", "--entrypoint", "sh", image, "-c"]
-    assert builder.run(*run, "id -u; python -m projection --help").splitlines()[0] == "10001"
+    run = ["podman", "run", "--rm", "--network=none", "--security-opt", "seccomp=unconfined", image]
+    assert builder.run(*run, "sh", "-c", "id -u; echo $LANG $LC_ALL").split() == ["10001", "C.UTF-8", "C.UTF-8"]
     (inspected,) = json.loads(builder.run("podman", "inspect", image))
     commit = builder.run("git", "rev-parse", "HEAD").strip()
     assert inspected["Labels"]["org.opencontainers.image.revision"].startswith(commit)
+
+
+def test_the_image_runs_by_hand_as_whoever_owns_what_is_mounted(builder: Builder, image: str, tmp_path: Path) -> None:
+    os.chown(tmp_path, 1234, 1234)
+    run = ["podman", "run", "--rm", "--network=none", "--security-opt", "seccomp=unconfined"]
+    run += ["--volume", f"{tmp_path}:/workspace", image]
+    builder.run(*run, "python", "-c", "import pathlib; pathlib.Path('runs').mkdir()")
+    assert (tmp_path / "runs").stat().st_uid == 1234
+    forms = [[*run, *words, "fit", "--print_config"] for words in ([], ["python", "-m", "projection"])]
+    one, other = (builder.run(*form) for form in forms)
+    assert "max_epochs" in one
+    assert one == other
 
 
 def test_a_change_of_code_keeps_the_layer_of_the_dependencies(builder: Builder, image: str) -> None:
@@ -178,7 +190,7 @@ class Model(lightning.pytorch.LightningModule):
 """
 
 
-def test_inside_the_image_only_the_runs_can_be_written(container_user: User, tmp_path: Path) -> None:
+def test_the_image_and_the_data_cannot_be_written(container_user: User, tmp_path: Path) -> None:
     user = container_user
     (user.home / "probe.py").write_text(_PROBE)
     places = {"DATA_PATH": user.home / "data", "RUNS_PATH": tmp_path / "runs", "WORKSPACE": user.home}

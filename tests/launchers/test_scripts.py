@@ -154,4 +154,70 @@ def test_several_gpus_go_through_torchrun(stand_ins: dict[str, str]) -> None:
     words = shlex.split(done.stdout)
     assert words[1:3] == ["-m", "torch.distributed.run"]
     assert words[words.index("--nproc-per-node") + 1] == "4"
-    assert words[-5:] == ["fit", "--config", "a b.yaml", "--trainer.devices", "4"]
+    devices = ["--trainer.devices", "4", "--trainer.accelerator", "gpu"]
+    assert words[-7:] == ["fit", "--config", "a b.yaml", *devices]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_script_says_what_it_is_for(script: Path, tmp_path: Path) -> None:
+    if "It is sourced" in script.read_text() or script.parent.name == "engines" or script.name == "entrypoint.sh":
+        return
+    lines = script.read_text().splitlines()
+    first = next(line for line in lines[1:] if not line.startswith("#SBATCH")).removeprefix("# ")
+    done = subprocess.run([script, "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert first in done.stdout.splitlines()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("launcher", ["local.sh", "singularity/run.sh", "docker/run.sh"])
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [("1", True), ("true", True), ("YES", True), ("0", False), ("False", False), ("no", False), ("", False)],
+)
+def test_a_switch_is_on_or_off(stand_ins: dict[str, str], launcher: str, value: str, meant: bool) -> None:
+    command, environment = [ROOT / "launchers" / launcher, "fit", "a b"], {**stand_ins, "DRY_RUN": value}
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    # what is shown is quoted; what is run tells its words apart by zeros
+    assert ("a\\ b" in done.stdout, "a b\0" in done.stdout) == (meant, not meant)
+    refused = subprocess.run(command, env={**environment, "DRY_RUN": "mabye"}, capture_output=True, text=True)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.endswith(": DRY_RUN is a switch: 0 or 1, false or true, no or yes; found: mabye\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ({}, []),
+        ({"GPUS": "1"}, ["--trainer.accelerator", "gpu"]),
+        ({"GPUS": "0"}, ["--trainer.accelerator", "cpu"]),
+        ({"DEVICE": "cpu"}, ["--trainer.accelerator", "cpu"]),
+    ],
+)
+def test_who_asks_for_gpus_trains_on_no_other_device(
+    stand_ins: dict[str, str], given: dict[str, str], asked: list[str]
+) -> None:
+    done = subprocess.run(
+        [ROOT / "launchers" / "local.sh", "fit"], env={**stand_ins, **given}, check=True, capture_output=True, text=True
+    )
+    assert done.stdout.split("\0")[2:-1] == ["fit", *asked]
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("WANDB_API_KEY=5ec4e7", "5ec4e7"),
+        ("export WANDB_API_KEY='5ec4e7'", "5ec4e7"),
+        ('OTHER=1\nWANDB_API_KEY="5ec4e7"\n', "5ec4e7"),
+        ("#WANDB_API_KEY=5ec4e7", None),
+        ("WANDB_API_KEY=$(touch pwned)", "$(touch pwned)"),
+    ],
+)
+def test_a_key_may_stand_in_a_file(tmp_path: Path, line: str, key: str | None) -> None:
+    (tmp_path / ".env").write_text(line)
+    script = f'source {ROOT}/launchers/lib.sh; read_key {tmp_path}/.env; printf "%s" "${{WANDB_API_KEY-none}}"'
+    for own, expected in (({}, key or "none"), ({"WANDB_API_KEY": "mine"}, "mine")):
+        environment = {"PATH": os.environ["PATH"], **own}
+        done = subprocess.run(["bash", "-euc", script], env=environment, check=True, capture_output=True, text=True)
+        assert done.stdout == expected
+    assert [path.name for path in tmp_path.iterdir()] == [".env"]

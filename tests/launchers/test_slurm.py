@@ -1,6 +1,7 @@
 """Trainings on a real Slurm cluster of two nodes."""
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -79,3 +80,93 @@ def test_an_array_has_a_run_for_each_experiment_and_seed_and_one_can_be_resumed_
     assert "seed_everything: 0" in (runs(user) / "long" / cancelled / "config.yaml").read_text()
     logs = [path.name for path in (user.home / "logs").glob(f"*{second}*.out")]
     assert logs == [f"projection_train_{second}_2.out"]
+
+
+def test_a_job_that_was_submitted_by_hand_trains_and_goes_on(user: User, cluster: Cluster) -> None:
+    (user.home / "logs").mkdir(exist_ok=True)
+    environment = {**user.surroundings(), "CONTAINER": "none"}
+
+    def submit(*words: str) -> str:
+        asked = [
+            "sbatch",
+            "--parsable",
+            "--mem=2G",
+            "--cpus-per-task=1",
+            "--time=30",
+            "launchers/slurm/train.sh",
+            *words,
+        ]
+        return subprocess.run(
+            asked, cwd=user.home, env=environment, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    job = submit("EXP=tiny+presets/ema", "SEEDS=4", "--trainer.max_epochs", "1")
+    assert cluster.wait(job, *DONE) == "COMPLETED", user.log(job, "err")
+    folder = runs(user) / "tiny" / job
+    assert "seed_everything: 4" in (folder / "config.yaml").read_text()
+    assert (folder / "code.tar.gz").exists()
+    again = submit("EXP=tiny+presets/ema", "SEEDS=4", f"RUN_NAME={job}", "--trainer.max_epochs", "2")
+    assert cluster.wait(again, *DONE) == "COMPLETED", user.log(again, "err")
+    assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 1
+    for words, told in (
+        (["EXPP=tiny"], "slurm: there is no variable EXPP"),
+        (["EXP=nope"], "slurm: nope is not accepted"),
+    ):
+        refused = submit(*words)
+        assert cluster.wait(refused, *DONE) == "FAILED"
+        assert told in user.log(refused, "err")
+
+
+def test_data_and_runs_may_be_links_and_relative_paths_mean_the_same_everywhere(
+    user: User, cluster: Cluster, tmp_path: Path
+) -> None:
+    """The user's data and runs are on a shared disk, one of them read-only."""
+    shared = tmp_path / "shared"
+    (shared / "runs").mkdir(parents=True)
+    own = user.home / "data"
+    own.rename(shared / "data")
+    (shared / "data").chmod(0o555)
+    links = {name: user.home / name for name in ("data", "runs")}
+    for name, link in links.items():
+        link.symlink_to(shared / name)
+    user.environment.pop("RUNS_PATH")
+    try:
+        first = user.submit("EXP=other")
+        assert cluster.wait(first, *DONE) == "COMPLETED", user.log(first, "err")
+        start = f"--model.init_args.init_from runs/other/{first}/checkpoints/best.ckpt"
+        missing = user.make("slurm", "EXP=other", f"ARGS={start.replace('best', 'none')}")
+        assert (
+            f"slurm: there is no file {shared}/runs/other/{first}/checkpoints/none.ckpt, for runs/other"
+            in missing.stderr
+        )
+        for stage in ("no", "yes"):
+            job = user.submit("EXP=other", f"STAGE={stage}", f"ARGS={start}")
+            assert cluster.wait(job, *DONE) == "COMPLETED", user.log(job, "err")
+            assert (shared / "runs" / "other" / job / "results.json").exists()
+            assert f"From runs/other/{first}/checkpoints/best.ckpt: " in user.log(job, "err") + user.log(job)
+        assert sorted(path.name for path in (shared / "data").iterdir()) == ["corpus.h5", "demo_100hz.h5"]
+    finally:
+        for link in links.values():
+            link.unlink()
+        (shared / "data").chmod(0o755)
+        shutil.move(shared / "data", own)
+
+
+def test_without_a_visible_gpu_nothing_trains_on_cpus_unasked(user: User, cluster: Cluster) -> None:
+    job = user.submit("EXP=tiny", "DEVICE=")
+    assert cluster.wait(job, *DONE) == "FAILED"
+    assert "To train on CPUs: --trainer.accelerator cpu, or DEVICE=cpu for a launcher." in user.log(job, "err")
+
+
+def test_a_job_that_waits_says_why(user: User, cluster: Cluster) -> None:
+    job = user.submit("EXP=tiny", "SBATCH_OPTIONS=--begin=now+1hour")
+    with subprocess.Popen(
+        ["make", "slurm-logs", f"JOB={job}"], cwd=user.home, env=user.surroundings(), stdout=subprocess.PIPE, text=True
+    ) as following:
+        assert following.stdout
+        said = next(following.stdout)
+        (listed,) = [line for line in user.make("slurm-status").stdout.splitlines() if line.startswith(job)]
+        cluster.ask("scancel", job)
+    assert said.startswith(f"Job {job} is PENDING (BeginTime), expected to start: 20")
+    assert listed.split()[1:] == ["PENDING", "0:00", "30:00", "(BeginTime)", "tiny"]
+    assert following.returncode == 0

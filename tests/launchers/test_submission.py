@@ -38,19 +38,23 @@ def complaints(done: subprocess.CompletedProcess[str]) -> list[str]:
         (["EXP=../configs/tiny"], "EXP is the name of an experiment"),
         (["EXP=tiny", "SEEDS=1;2"], "SEEDS are whole numbers separated by commas; found: 1;2"),
         (["EXP=tiny", "GPUS=two"], "GPUS is a whole number; found: two"),
-        (["EXP=tiny", "STAGE=yes"], "STAGE is 0 or 1; found: yes"),
+        (["EXP="], "EXP is empty; name an experiment, as in EXP=demo"),
+        (["EXP=tiny", "STAGE=2"], "STAGE is a switch: 0 or 1, false or true, no or yes; found: 2"),
+        (["EXP=tiny", "DRY_RUN=dry"], "DRY_RUN is a switch: 0 or 1, false or true, no or yes; found: dry"),
+        (["EXP=tiny", "DEVICE=tpu"], "DEVICE is gpu or cpu; found: tpu"),
+        (["EXP=tiny", "SBATCH_OPTIONS=--comment='mine"], "SBATCH_OPTIONS has a quote without its other half"),
         (["EXP=tiny", "CONTAINER=/nowhere.sif"], "there is no image /nowhere.sif; make it with `make sif`"),
         (["EXP=tiny", "VENV=/nowhere"], "there is no virtual environment /nowhere"),
         (["EXP=tiny", "DATA_PATH=/nowhere"], "there is no data folder /nowhere"),
-        (["EXP=exp"], "for data/ptbxl_100hz.h5, which configs/exp.yaml names; `make data EXP=exp` makes it"),
-        (["EXP=tiny", "ARGS=--data.path=/nowhere.h5"], "there is no data file /nowhere.h5"),
+        (["EXP=exp"], "for data/ptbxl_100hz.h5, which exp names; `make data EXP=exp` makes data, or set DATA_PATH"),
+        (["EXP=tiny", "ARGS=--data.path=/nowhere.h5"], "there is no file /nowhere.h5"),
         (
             ["EXP=tiny", "ARGS=--data.path=/dev/null", "STAGE=1"],
             "STAGE=1 copies what is named data/...; found: ",
         ),
         (
             ["EXP=tiny", "ARGS=--data.path=other/file.h5"],
-            "data are named data/..., which is DATA_PATH",
+            "files are named data/..., which is DATA_PATH, runs/..., which is RUNS_PATH",
         ),
         (["EXP=tiny", "CODE=nothing"], "git knows no commit nothing"),
         (["EXP=tiny", "ARGS=--trainer.max_epochs 'two"], "ARGS has a quote without its other half"),
@@ -67,9 +71,10 @@ def test_what_cannot_run_is_refused_in_one_line_without_slurm(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["GPUS=3"], "Slurm refuses the job: Requested node configuration is not available"),
+        (["GPUS=3", "DEVICE="], "Slurm refuses the job: Requested node configuration is not available"),
         (["NODES=3"], "Slurm refuses the job: "),
         (["MEM=1T"], "Slurm refuses the job: "),
+        (["TIME=3-00:00:00"], "TIME=3-00:00:00 is more than partition performance gives, which is 1-12:00:00"),
         (["TIME=soon"], "Slurm refuses the job: Invalid --time specification"),
         (["PARTITION=nope"], "Slurm refuses the job: invalid partition specified: nope"),
         (["PARTITION=$(touch pwned)"], "Slurm refuses the job: "),
@@ -144,8 +149,11 @@ def test_a_full_temporary_disk_is_named_at_submission(quick_user: User, full_dis
     assert [path.name for path in full_disk.iterdir()] == ["ballast"]
 
 
-def test_a_dry_run_shows_the_script_and_the_command_without_a_cluster(quick_user: User, temporary: Path) -> None:
-    words = ["EXP=tiny", "SEEDS=7", "NODES=3", "GPUS=2", "TIME=8:00:00", "ACCOUNT=heart lab", "DRY_RUN=1"]
+@pytest.mark.parametrize("switch", ["1", "true", "Yes"])
+def test_a_dry_run_shows_the_script_and_the_command_without_a_cluster(
+    quick_user: User, temporary: Path, switch: str
+) -> None:
+    words = ["EXP=tiny", "SEEDS=7", "NODES=3", "GPUS=2", "TIME=8:00:00", "ACCOUNT=heart lab", f"DRY_RUN={switch}"]
     done = quick_user.make("slurm", *words, "ARGS=--data.batch_size 8 --trainer.logger false", SLURM_CONF="/nowhere")
     assert done.returncode == 0, done.stderr
     submission, *script, command = done.stdout.splitlines()
@@ -166,7 +174,7 @@ def test_a_dry_run_shows_the_script_and_the_command_without_a_cluster(quick_user
     assert script[0] == "#!/usr/bin/env bash"
     assert {"#SBATCH --signal=B:USR1@120", "#SBATCH --requeue", "#SBATCH --open-mode=append"} < set(script)
     command_line = "srun --nodes=3 --ntasks-per-node=2 python -m projection fit --config tiny"
-    command_line += " --seed_everything 7 --data.batch_size 8 --trainer.logger false"
+    command_line += " --seed_everything 7 --trainer.accelerator gpu --data.batch_size 8 --trainer.logger false"
     command_line += f" --trainer.num_nodes 3 --trainer.devices 2 --trainer.default_root_dir {runs(quick_user)}/tiny/JOB"
     assert command.strip() == f"{command_line} --ckpt_path last"
     assert not list(runs(quick_user).iterdir())
@@ -194,17 +202,17 @@ def test_several_experiments_or_seeds_are_an_array(quick_user: User, words: list
 
 def test_a_site_file_sets_what_the_command_line_does_not(quick_user: User) -> None:
     site = quick_user.home / "launchers" / "slurm" / "site.env"
-    site.write_text('PARTITION=cardiology\nGPUS=2\nSBATCH_OPTIONS="--constraint=a100 --nice"\n')
+    site.write_text("PARTITION=cardiology\nGPUS=2\nSBATCH_OPTIONS=\"--constraint=a100 --comment='two words'\"\n")
     try:
         shown = shlex.split(quick_user.make("slurm", "EXP=tiny", "DRY_RUN=1", "GPUS=4").stdout.splitlines()[0])
     finally:
         site.unlink()
-    assert {"--partition=cardiology", "--gpus-per-node=4", "--constraint=a100", "--nice"} < set(shown)
+    assert {"--partition=cardiology", "--gpus-per-node=4", "--constraint=a100", "--comment=two words"} < set(shown)
 
 
 @pytest.mark.slow
 def test_jobs_are_listed_followed_and_cancelled(user: User) -> None:
-    job = user.submit("EXP=long", "GPUS=0", "ARGS=--trainer.max_epochs -1")
+    job = user.submit("EXP=long", "SEEDS=3", "GPUS=0", "ARGS=--trainer.max_epochs -1")
     assert job in user.make("slurm-status").stdout
     with subprocess.Popen(
         ["make", "slurm-logs", f"JOB={job}"],
@@ -220,7 +228,9 @@ def test_jobs_are_listed_followed_and_cancelled(user: User) -> None:
         assert user.make("slurm-cancel", f"JOB={job}").returncode == 0
         assert "Told to end" in following.stdout.read()
     assert following.returncode == 0
-    assert job not in user.make("slurm-status").stdout
+    (listed,) = [line for line in user.make("slurm-status").stdout.splitlines() if line.startswith(job)]
+    assert listed.split()[1] == "ended"
+    assert listed.endswith(f"long, seed 3, {runs(user)}/long/{job}")
     assert "Told to end" in user.make("slurm-logs", f"JOB={job}").stdout
 
 
@@ -287,10 +297,38 @@ def test_a_job_that_is_resumed_keeps_its_name_settings_and_code(
         assert f"Submitted job {before} again, as job {number}" in done.stdout, done.stderr
         again, environment = taken()
         # the last of several options counts
-        assert [word for word in again if word.startswith("--array")][-1] == "--array=3"
+        assert [word for word in again if word.startswith("--array")] == ["--array=3%4"]
         assert again[-2:] == words[-2:] == ["--data.batch_size", "a b"]
         assert environment["RUN_NAME"] == "880002"
         same = ("EXP", "SEEDS", "RUNS_PATH", "CODE_ARCHIVE", "PROJECTION_GIT_COMMIT", "DATA_FILES")
         assert [environment[name] for name in same] == [first[name] for name in same]
-    refused = quick_user.make("slurm-resume", "JOB=880002_3", NUMBER="880005", QUEUED="880002")
+    refused = quick_user.make("slurm-resume", "JOB=880002_3", NUMBER="880005", QUEUED="880002_3")
     assert "job 880002_3 is in the queue still" in refused.stderr
+
+
+def test_what_is_typed_when_a_job_is_resumed_counts(
+    quick_user: User, taken: Callable[[], tuple[list[str], dict[str, str]]]
+) -> None:
+    quick_user.submit("EXP=tiny", "TIME=1:00:00", "MEM=4G", "GPUS=2", NUMBER="880010")
+    typed = ["TIME=5:00:00", "GPUS=4", "PARTITION=urgent", "ARGS=--trainer.max_epochs 9", "EXP=other"]
+    # these are no words of this line, but of the user's environment
+    for name in ("TIME", "MEM"):
+        del quick_user.environment[name]
+    done = quick_user.make("slurm-resume", "JOB=880010", *typed, NUMBER="880011")
+    assert done.returncode == 0, done.stderr
+    words, environment = taken()
+    assert {"--time=5:00:00", "--mem=4G", "--gpus-per-node=4", "--ntasks-per-node=4", "--partition=urgent"} < set(words)
+    assert words[-2:] == ["--trainer.max_epochs", "9"]
+    assert (environment["EXP"], environment["RUN_NAME"], environment["GPUS"]) == ("tiny", "880010", "4")
+    shown = quick_user.make("slurm-resume", "JOB=880010", "DRY_RUN=true", "TIME=7", NUMBER="880012")
+    assert "--time=7 " in shown.stdout
+    assert taken()[0] == words
+
+
+def test_a_controller_that_does_not_answer_is_no_empty_queue(
+    quick_user: User, taken: Callable[[], object], tmp_path: Path
+) -> None:
+    quick_user.submit("EXP=tiny", NUMBER="880020")
+    executable(tmp_path / "bin" / "squeue", "#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact' >&2\nexit 1\n")
+    refused = quick_user.make("slurm-resume", "JOB=880020", NUMBER="880021")
+    assert "slurm: Slurm does not answer, so nothing was done: Unable to contact" in refused.stderr

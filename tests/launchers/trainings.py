@@ -27,7 +27,13 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def locally(user: User, folder: Path, experiment: str, *words: str, gpus: str = "1") -> Path:
     """Train without Slurm."""
     command = ["launchers/local.sh", "fit", "--config", f"configs/{experiment}.yaml", *words]
-    environment = {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", "GPUS": gpus, **user.environment}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "OMP_NUM_THREADS": "1",
+        "GPUS": gpus,
+        "DEVICE": "cpu",
+        **user.environment,
+    }
     place = ["--trainer.default_root_dir", str(folder)]
     subprocess.run([*command, *place], cwd=user.home, env=environment, check=True, capture_output=True)
     return folder
