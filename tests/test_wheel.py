@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from projection.errors import ProjectionError
 from projection.experiment import CONFIGS, with_configs
 from tests.conftest import ROOT
 
@@ -58,14 +59,15 @@ def test_a_wheel_makes_data_trains_and_reports_in_an_empty_folder(installed: Pat
         (["--config", "demo.yaml", "--x", "demo.yaml"], ["--config", DEMO, "--x", "demo.yaml"]),
         (["--config=demo.yaml", "-c", "configs/demo.yaml"], ["--config", DEMO, "--config", DEMO]),
         (["--config", "mine.yaml"], ["--config", "mine.yaml"]),
-        (["--config", "nowhere.yaml"], ["--config", "nowhere.yaml"]),
     ],
 )
 def test_a_configuration_that_ships_is_found_unless_there_is_one_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], expected: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("mine.yaml").touch()
+    Path("mine.yaml").write_text("seed_everything: 1\n")
     assert with_configs(words) == expected
-    Path("demo.yaml").touch()
+    Path("demo.yaml").write_text("seed_everything: 1\n")
     assert with_configs(["--config", "demo.yaml"]) == ["--config", "demo.yaml"]
+    with pytest.raises(ProjectionError, match=r"File does not exist: nowhere\.yaml; experiments: benchmark/all "):
+        with_configs(["--config", "nowhere.yaml"])

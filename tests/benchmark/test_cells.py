@@ -161,7 +161,7 @@ def test_on_slurm_each_index_of_the_array_is_the_cell_that_it_should_be(
     assert (tmp_path / "words").read_text() == "--x 1\n"
     assert asked["CHECK"] == "benchmark/form+nets/s4"
     variables = {name: asked[name] for name in ("EXP", "SEEDS", "RUN_DIRS")} | {"PATH": os.environ["PATH"]}
-    variables |= {"RUNS_PATH": str(folder.parent), "DRY_RUN": "1"}
+    variables |= {"RUNS_PATH": str(folder.parent), "DRY_RUN": "1", "CODE_ARCHIVE": "code.tar.gz"}
     found = []
     for index in asked["ARRAY"].split(","):
         # what the batch script makes of it

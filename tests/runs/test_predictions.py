@@ -110,7 +110,7 @@ def test_what_no_prediction_and_no_label_is_gets_refused(run: Path) -> None:
 def test_what_is_no_run_is_told_so(tmp_path: Path) -> None:
     refused(tmp_path, r"There are no predictions/val.csv in .*: it is no run folder")
     (tmp_path / "config.yaml").touch()
-    refused(tmp_path, r"There are no predictions/val.csv in .*: `fit` writes them at its end, so it has not finished")
+    refused(tmp_path, r"There are no predictions/val.csv in .*: `fit` has not finished, or said why it stored none")
 
 
 def test_validation_and_test_must_not_share_records(run: Path) -> None:
