@@ -164,7 +164,8 @@ def test_data_that_the_image_would_not_see_are_named(container_user: User, corpu
         refused, staged = user.make(*words), user.make(*words, "STAGE=1")
     finally:
         link.unlink()
-    assert f"sees {user.home / 'data'} only, not {corpus_file}, for data/link.h5" in refused.stderr
+    seen = f"{user.home / 'data'} and {user.environment['RUNS_PATH']}"
+    assert f"sees {seen} only, not {corpus_file}, for data/link.h5" in refused.stderr
     assert "set DATA_PATH to its folder, or STAGE=1" in refused.stderr
     assert staged.returncode == 0, staged.stderr
 

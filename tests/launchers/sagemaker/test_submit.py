@@ -217,7 +217,7 @@ def test_long_arguments_and_lists_that_grow_are_in_the_configuration(command: Co
         ("", {"IMAGE": IMAGE.replace(":latest", f"@sha256:{'0' * 64}")}, "there is no image .*@sha256:000"),
         ("--model.wdiths 3", {"EXP": "tiny+nets/s4"}, r"configs/tiny.yaml \+ configs/nets/s4.yaml with these"),
         ("", {"EXP": "exp+nets/s4"}, r"exp.yaml \+ .*s4.yaml names; `make data EXP=exp\+nets/s4` makes it"),
-        ("--config nets/none.yaml", {}, "configs/tiny.yaml with these ARGS is not accepted: .*nets/none.yaml"),
+        ("--config nets/none.yaml", {}, "File does not exist: nets/none.yaml; there are nets/convnext1d "),
         ("", {"TIME": "soon"}, "TIME is a time such as"),
         ("", {"INSTANCE": "ml.g5.huge"}, "ResourceConfig.InstanceType: 'ml.g5.huge' is none of ml.g5."),
         ("", {"REQUEST": '{"InputDataConfig": []}'}, "InputDataConfig: must be at least 1 long"),
