@@ -123,7 +123,7 @@ resume() {
     RUN_NAME=${RUN_NAME:-${JOB%%_*}}
     check_not_resumed
     if [[ $JOB == *_* ]]; then ARRAY=${JOB#*_}; fi
-    check_time
+    [[ -n $DRY_RUN ]] || check_time # a dry run needs no cluster
     sbatch_options
     arguments+=("$@")
     if [[ -n $DRY_RUN ]]; then

@@ -19,7 +19,7 @@ main() {
     read_words "$@"
     GPUS=${GPUS:-1}
     complete_job
-    check_time
+    [[ -n $DRY_RUN ]] || check_time # a dry run needs no cluster
     sbatch_options
     if [[ -n $DRY_RUN ]]; then
         printf '%q ' "${sbatch[@]}" launchers/slurm/train.sh "${arguments[@]}" && echo
