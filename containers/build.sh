@@ -27,6 +27,7 @@ read_options() {
             ;;
         --push) push=1 ;;
         --singularity) singularity=1 ;;
+        --help) answer_help --help ;;
         --dry-run) dry_run=1 ;;
         --)
             shift
@@ -88,7 +89,6 @@ build_sif() {
     if [[ -n $push ]]; then do_it "$engine" push "$target" "oras://$registry/$name:$tag"; fi
 }
 
-answer_help "$@"
 read_options "$@"
 target=${CONTAINER:-$HOME/${name}_$tag.sif}
 [[ -z $push || -n $registry ]] || fail "--push needs --registry, where to push to"

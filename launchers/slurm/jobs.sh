@@ -116,6 +116,8 @@ resume() {
     [[ -f $record ]] || fail "there is no $record, which tells how job $JOB was submitted; one that was submitted by hand" \
         "goes on by the same sbatch line with RUN_NAME=${JOB%%_*} behind train.sh"
     read_site "$record" "${resources[@]}"
+    [[ -n ${CODE_ARCHIVE:-} ]] || fail "job $JOB was submitted by an older version, whose record says too little; submit it anew" \
+        "with RUN_NAME=${JOB%%_*}"
     [[ -f $CODE_ARCHIVE ]] || fail "the code of job $JOB, $CODE_ARCHIVE, is gone"
     complete_options
     check_options

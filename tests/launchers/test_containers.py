@@ -145,6 +145,12 @@ def test_an_image_is_built_and_pushed_as_asked(place: dict[str, str], engine: st
     assert push == [engine, "push", "r.io/lab/n:t"]
 
 
+def test_help_is_given_wherever_it_is_asked_for(place: dict[str, str]) -> None:
+    command = [ROOT / "containers" / "build.sh", "--tag", "t", "--help"]
+    done = subprocess.run(command, env=place, check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("Builds the image with docker or podman")
+
+
 def test_an_image_of_defaults_asks_for_nothing(place: dict[str, str], tmp_path: Path) -> None:
     (command,) = shown("containers/build.sh", "--dry-run", **place)
     docker = str(tmp_path / "bin" / "docker")

@@ -329,3 +329,12 @@ def test_a_controller_that_does_not_answer_is_no_empty_queue(
     executable(tmp_path / "bin" / "squeue", "#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact' >&2\nexit 1\n")
     refused = quick_user.make("slurm-resume", "JOB=880020", NUMBER="880021")
     assert "slurm: Slurm does not answer, so nothing was done: Unable to contact" in refused.stderr
+
+
+def test_a_record_of_an_older_version_is_named(quick_user: User, taken: Callable[[], object]) -> None:
+    record = quick_user.home / "logs" / "projection_train_880030.sh"
+    record.parent.mkdir(exist_ok=True)
+    record.write_text('declare -x EXP="tiny"\ndeclare -x CODE_ARCHIVE="/code.tar.gz"\n')
+    (said,) = complaints(quick_user.make("slurm-resume", "JOB=880030"))
+    assert said.startswith("slurm: job 880030 was submitted by an older version")
+    assert said.endswith("RUN_NAME=880030")
