@@ -117,7 +117,7 @@ class ClassificationTask(LightningModule):
         if self.window is None:
             return self._logits(x)
         length = self._samples(self.window)
-        windows = sliding_windows(x, length, self._samples(self.window / 2 if self.stride is None else self.stride))
+        windows = sliding_windows(x, length, self._samples(self._stride(self.window)))
         logits = self._logits(windows.flatten(0, 1))
         return aggregate(logits.view(*windows.shape[:2], -1), self.aggregation)
 
@@ -214,12 +214,15 @@ class ClassificationTask(LightningModule):
             "data": {name: value for name, value in self.data_facts.items() if name != "path"},
         }
 
+    def _stride(self, window: float) -> float:
+        return window / 2 if self.stride is None else self.stride
+
     def _say_windows(self) -> None:
         if self.window is not None:
-            stride = self.window / 2 if self.stride is None else self.stride
             rank_zero_info(
                 f"Windows: training sees {self.window:g} s of a record, and a record is judged by the "
-                f"{self.aggregation} over windows every {stride:g} s (model.init_args.window; null: the whole record)."
+                f"{self.aggregation} over windows every {self._stride(self.window):g} s "
+                "(model.init_args.window; null: the whole record)."
             )
 
     def _unpacked(self, batch: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

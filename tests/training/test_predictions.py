@@ -1,6 +1,7 @@
 """Tables of predictions: each row is of its own record, whoever computed it."""
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch.utils.data import DataLoader
@@ -18,6 +20,8 @@ from projection.__main__ import main
 from projection.corpus.statements import class_names
 from projection.corpus.store import open_store
 from projection.data.datamodule import PTBXLDataModule
+from projection.errors import ProjectionError
+from projection.messages import readable_errors
 from projection.tasks import ClassificationTask
 from projection.training import PredictionWriter
 from tests.building import build
@@ -217,3 +221,29 @@ def test_ids_that_are_no_whole_numbers_are_not_dropped_without_a_word() -> None:
     outputs = torch.zeros(2, 3)
     with pytest.warns(UserWarning, match="numbered by row: a batch's ids are to be a tensor of whole numbers"):
         writer.on_test_batch_end(trainer, MeanModel(), outputs, (outputs, outputs, ["W1", "W2"]), 0)  # type: ignore[arg-type]
+
+
+def test_a_model_that_cannot_predict_a_batch_is_told_to_define_how() -> None:
+    cli = build("predict", *OWN, "--model", "tests.own_module.TutorialModel")
+    with pytest.warns(UserWarning, match=r"TutorialModel has no predict_step, so its forward is given whole batches"):
+        cli.before_predict()
+
+
+def test_windows_are_told_when_a_training_begins(run: Run, tiny: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    run("fit", *tiny, "--trainer.max_epochs", "1", "--model.window", "2", "--model.stride", "0.5")
+    told = "training sees 2 s of a record, and a record is judged by the max over windows every 0.5 s"
+    assert told in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("The DataLoader implementation has an error where ...", "DataLoader(data, batch_size=64)"),
+        ("No supported gpu backend found!", "DEVICE=cpu for a launcher"),
+    ],
+)
+def test_what_lightning_says_is_completed_by_what_to_do(said: str, told: str) -> None:
+    with pytest.raises(ProjectionError, match=re.escape(said)) as refused, readable_errors():
+        raise MisconfigurationException(said)
+    assert told in str(refused.value)
