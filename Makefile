@@ -57,11 +57,18 @@ check: lint ## Run most of them in two minutes: no engines, and no test that tra
 # in two processes, each file in one of them, where its fixtures are made once
 BY_FILE := -n 2 --dist loadfile
 
-lint: $(VENV)/.installed-dev
+lint: $(VENV)/.installed-dev $(VENV)/.scripts-linted
 	$(BIN)/ruff check projection launchers tests
 	$(BIN)/ruff format --check projection launchers tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+SCRIPTS := .ci/run $(wildcard launchers/*.sh launchers/*/*.sh containers/*.sh tests/engines/*.sh)
+$(VENV)/.scripts-linted: $(SCRIPTS) $(wildcard containers/*ockerfile) | $(VENV)/.installed-dev
+	$(BIN)/shellcheck -x $(SCRIPTS)
+	$(BIN)/shfmt -i 4 -d $(SCRIPTS)
+	$(BIN)/hadolint $(filter %ockerfile,$^)
+	@touch $@
 
 .PHONY: mutate
 mutate: $(VENV)/.installed-dev ## Break the code in many small ways, to see which the tests notice; goes on where it was interrupted

@@ -1,6 +1,7 @@
 """What a user is told, and is not told, of the libraries underneath."""
 
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -18,6 +19,8 @@ _KNOWN = (
     *("LeafSpec", "no last checkpoint available", "exists and is not empty", "args parameter is intended to run"),
     "The dirpath has changed",
 )
+# told of every machine that has Slurm; within a job it is right
+_KNOWN_OUTSIDE_JOBS = ("command is available on your system but is not used",)
 
 # what a user can do about an error of Lightning's
 _HINTS = {
@@ -28,7 +31,8 @@ _HINTS = {
 
 def keep_quiet() -> None:
     """Leave out warnings that no user could heed."""
-    warnings.filterwarnings("ignore", message=f".*({'|'.join(_KNOWN)})")
+    known = _KNOWN if "SLURM_JOB_ID" in os.environ else (*_KNOWN, *_KNOWN_OUTSIDE_JOBS)
+    warnings.filterwarnings("ignore", message=f".*({'|'.join(known)})")
     for module in ("utilities.rank_zero", "trainer.connectors.signal_connector"):
         logging.getLogger(f"lightning.pytorch.{module}").addFilter(_concerns_the_user)
 

@@ -85,6 +85,7 @@ def test_the_configuration_of_a_run_that_has_begun_continues_it(run: Run, corpus
     assert weights(folder / "checkpoints" / "last.ckpt")["batches"] == 12
 
 
+@pytest.mark.thorough
 def test_a_run_without_a_state_is_not_begun_again_in_its_name(run: Run, corpus_file: Path) -> None:
     folder = run("fit", *scripted(corpus_file, "--trainer.max_epochs", "1"))
     (folder / "checkpoints" / "last.ckpt").unlink()
@@ -102,6 +103,7 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(run: Run, fitted: Path, ho
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.thorough
 def test_a_folder_whose_run_saved_nothing_is_begun_again(run: Run, corpus_file: Path) -> None:
     Path("mine").mkdir()
     Path("mine/config.yaml").touch()

@@ -85,6 +85,7 @@ def test_a_checkpoint_of_another_network_or_task_is_refused(run: Run, fitted: Pa
         run("test", *of(fitted), "--data.labels", "rhythm")
 
 
+@pytest.mark.thorough
 def test_a_damaged_checkpoint_is_refused(run: Run, fitted: Path) -> None:
     whole = (fitted / "checkpoints" / "best.ckpt").read_bytes()
     damaged = Path.cwd() / "damaged.ckpt"
@@ -121,6 +122,7 @@ def test_a_checkpoint_of_another_sampling_rate_or_preprocessing_is_refused(run: 
         run("predict", *of(fitted, str(fitted / "checkpoints" / "best.ckpt")), "--data.transforms+=Normalise")
 
 
+@pytest.mark.thorough
 def test_a_checkpoint_may_be_judged_by_another_loss(run: Run, finished: Path) -> None:
     judged = results(run("test", *of(finished), "--model.loss", "FocalLoss"))
     assert judged["test/auroc"] == results(finished)["test/auroc"]

@@ -57,6 +57,7 @@ def test_several_ways_are_timed_in_turn_and_the_best_round_of_each_counts(monkey
     assert order == ["ours", "theirs"] * 3
 
 
+@pytest.mark.thorough
 def test_a_user_s_own_file_can_be_measured(corpus_file: Path, tmp_path: Path) -> None:
     loading_benchmark(corpus_file, rounds=1, output=tmp_path / "mine.json")
     names = [row["name"] for row in json.loads((tmp_path / "mine.json").read_text())]

@@ -23,6 +23,7 @@ def copied(corpus: Path, folder: Path) -> Path:
     return Path(shutil.copytree(corpus, folder))
 
 
+@pytest.mark.thorough
 def test_every_real_record_at_100_hz_equals_its_file(ptbxl: Path, ptbxl_file: Path) -> None:
     store = open_store(ptbxl_file)
     signals, names = store.signals(), store.tables.records["filename_lr"]
@@ -132,6 +133,7 @@ def few(corpus: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.thorough
 def test_two_processes_write_the_same_as_one(
     corpus: Path, corpus_file: Path, raw: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,7 @@ def test_killed_at_any_moment_it_leaves_no_file_and_the_next_run_starts_cleanly(
     verify(output, long_source)
 
 
+@pytest.mark.thorough
 def test_processes_end_with_their_killed_parent(long_source: Path, tmp_path: Path) -> None:
     command = ["convert", "--source", str(long_source), "--output", str(tmp_path / "file.h5"), "--workers", "2"]
     parent = subprocess.Popen(
@@ -130,6 +131,7 @@ def test_a_disk_that_fills_up_meanwhile_is_a_clear_error_too(
     assert list(full_disk.iterdir()) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("damaged", [(4, 141), (1, 2, 160), (31, 32, 33, 64)])
 def test_damaged_records_can_be_left_out_and_the_others_keep_their_rows(
     corpus: Path,
@@ -211,6 +213,7 @@ def test_what_cannot_be_read_is_the_record_s_fault_and_not_the_output_s(corpus: 
         convert(source, tmp_path / "file.h5")
 
 
+@pytest.mark.thorough
 def test_any_folder_with_such_a_table_is_converted(tmp_path: Path) -> None:
     source = tmp_path / "other"
     source.mkdir()

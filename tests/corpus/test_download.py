@@ -24,6 +24,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_FIRST_WAIT", 0.01)
 
 
+@pytest.mark.thorough
 def test_both_rates_equal_the_source_over_few_connections(
     site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -43,6 +44,7 @@ def test_only_the_chosen_rate_is_fetched(site: Site, tmp_path: Path) -> None:
     assert content(tmp_path) == site.files
 
 
+@pytest.mark.thorough
 def test_a_second_run_fetches_nothing_but_the_list(site: Site, tmp_path: Path) -> None:
     download(tmp_path, base_url=site.url)
     site.requests.clear()
@@ -65,6 +67,7 @@ def test_an_interrupted_file_continues(site: Site, tmp_path: Path, ranges: bool)
     assert content(tmp_path) == chosen(site, "records100")
 
 
+@pytest.mark.thorough
 def test_dropped_and_silent_connections_are_tried_again_within_a_run(site: Site, tmp_path: Path) -> None:
     for name in (MANIFEST, DATABASE, RECORD):
         site.fail(name, ["drop", "stall"])
@@ -117,6 +120,7 @@ def test_a_damaged_file_on_disk_is_fetched_again(site: Site, tmp_path: Path) -> 
     assert (tmp_path / RECORD).read_bytes() == site.files[RECORD]
 
 
+@pytest.mark.thorough
 def test_each_file_is_tried_six_times_by_default(site: Site, tmp_path: Path) -> None:
     site.fail(RECORD, ["500"] * 5)
     site.fail("LICENSE.txt", repeat("500"))
@@ -137,6 +141,7 @@ def test_a_server_that_dies_midway_or_before_anything_came_is_given_up(
         download(tmp_path, base_url=site.url, retries=0, workers=1)
 
 
+@pytest.mark.thorough
 def test_a_server_that_answers_now_and_then_is_not_given_up(site: Site, tmp_path: Path) -> None:
     names = [name for name in site.files if name.startswith("records100")]
     for number, name in enumerate(names):
@@ -228,6 +233,7 @@ def test_ctrl_c_ends_at_once_even_if_the_server_is_silent(site: Site, tmp_path: 
     assert content(tmp_path) == chosen(site, "records100")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rates", [["500"], ["[500]"], ["[100,500]"], []])
 def test_the_command_line_takes_one_rate_or_a_list(site: Site, tmp_path: Path, rates: list[str]) -> None:
     options = ["--output", str(tmp_path), "--base_url", site.url, *[f"--sampling_rates={rate}" for rate in rates]]

@@ -58,6 +58,7 @@ def samples() -> Samples:
     return np.random.default_rng(0).integers(-2000, 2000, (50, 12))
 
 
+@pytest.mark.thorough
 @settings(max_examples=30)
 @given(arrays(np.int64, st.tuples(st.integers(1, 30), st.just(12)), elements=st.integers(-32768, 32767)))
 def test_plain_records_are_read_as_they_are(samples: Samples) -> None:
@@ -110,6 +111,7 @@ def test_any_format_is_read_as_it_is_and_proved_by_its_checksums(
         read_record(stem, 100 * frame)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cut", [1, 24, 600])
 @pytest.mark.parametrize("fmt", ["24", "32", "212"])
 def test_a_record_that_is_cut_is_found_in_any_format(tmp_path: Path, samples: Samples, fmt: str, cut: int) -> None:
@@ -210,6 +212,7 @@ def test_another_sampling_rate_is_refused(tmp_path: Path, samples: Samples) -> N
         read_record(write(tmp_path, samples), 500)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("place", range(12))
 def test_a_changed_sample_is_found_in_any_lead(tmp_path: Path, samples: Samples, place: int) -> None:
     stem = write(tmp_path, samples)

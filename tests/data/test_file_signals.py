@@ -14,6 +14,7 @@ from projection.errors import ProjectionError
 from tests.data.files import every_kind, rewrite
 
 
+@pytest.mark.thorough
 @settings(max_examples=30)
 @given(rows=st.lists(st.integers(0, 159), max_size=40))
 def test_every_kind_gathers_the_same_samples(files: dict[str, Store], rows: list[int]) -> None:

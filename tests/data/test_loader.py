@@ -30,6 +30,7 @@ def epoch_of(loader: BatchLoader, epoch: int = 0) -> list[tuple[torch.Tensor, ..
     return list(loader)
 
 
+@pytest.mark.thorough
 @settings(max_examples=12)
 @given(
     size=st.integers(1, 160),

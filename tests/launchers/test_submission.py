@@ -303,6 +303,7 @@ def test_a_job_that_is_resumed_keeps_its_name_settings_and_code(
     assert "job 880002_3 is in the queue still" in refused.stderr
 
 
+@pytest.mark.thorough
 def test_what_is_typed_when_a_job_is_resumed_counts(
     quick_user: User, taken: Callable[[], tuple[list[str], dict[str, str]]]
 ) -> None:

@@ -10,6 +10,7 @@ from projection.metrics import bootstrap_auroc
 from projection.metrics.bootstrap import draw_counts
 
 
+@pytest.mark.thorough
 @settings(max_examples=20)
 @given(seed=st.integers(0, 10_000), records=st.integers(12, 400), levels=st.sampled_from([2, 5, 1_000_000]))
 def test_every_resample_has_scikit_learn_s_auroc(seed: int, records: int, levels: int) -> None:

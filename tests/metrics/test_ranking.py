@@ -21,6 +21,7 @@ def drawn(seed: int, records: int, classes: int, decimals: int) -> tuple[torch.T
     return torch.from_numpy(scores), torch.from_numpy(labels)
 
 
+@pytest.mark.thorough
 @settings(max_examples=50)
 @given(draws)
 def test_both_equal_scikit_learn_to_twelve_digits(draw: tuple[int, int, int, int]) -> None:

@@ -65,7 +65,11 @@ def named(value: object) -> str:
     return value.__name__ if isinstance(value, type) else " ".join(f"{name}={given}" for name, given in arguments)
 
 
-@pytest.mark.parametrize("training", [False, True], ids=["in use", "in training"])
+IN_USE = pytest.param(False, id="in use")
+IN_TRAINING = pytest.param(True, id="in training", marks=pytest.mark.thorough)
+
+
+@pytest.mark.parametrize("training", [IN_USE, IN_TRAINING])
 @pytest.mark.parametrize(("kind", "arguments"), [*SHIPPED, *OTHERS], ids=named)
 def test_a_net_computes_what_its_paper_says(
     kind: Callable[..., Net], arguments: dict[str, Any], training: bool

@@ -39,6 +39,7 @@ def layers(net: nn.Module, kind: type[nn.Module] | tuple[type[nn.Module], ...]) 
     return {name: layer for name, layer in net.named_modules() if isinstance(layer, kind)}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", [CNN1d, FCNWang, Inception1d, LSTM, Net1D, ResNet1dWang, XResNet1d])
 def test_convolutions_and_outputs_are_drawn_after_he(kind: Callable[..., Net]) -> None:
     net = kind(12, 71, widths=(64, 160), blocks=(1, 1)) if kind is Net1D else kind(12, 71)
@@ -68,6 +69,7 @@ def test_a_residual_net_begins_as_its_shortcuts(depth: int, blocks: int) -> None
         torch.testing.assert_close(block(x), block.shortcut(x).relu())
 
 
+@pytest.mark.thorough
 def test_convnext_begins_with_small_weights_and_nearly_as_its_shortcuts() -> None:
     net = ConvNeXt1d(12, 71)
     for layer in layers(net, (nn.Conv1d, nn.Linear)).values():
@@ -78,6 +80,7 @@ def test_convnext_begins_with_small_weights_and_nearly_as_its_shortcuts() -> Non
     assert all(torch.all(scale == 1e-6) for scale in scales)
 
 
+@pytest.mark.thorough
 def test_transformer_layers_are_drawn_after_glorot_and_each_by_itself() -> None:
     net = ViT1d(12, 71)
     matrices = [value for value in net.body.parameters() if value.ndim == 2]

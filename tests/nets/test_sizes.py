@@ -67,6 +67,7 @@ FIELDS: dict[type[Net], Sequence[tuple[int, int]]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("kind", "ways"), FIELDS.items(), ids=lambda value: getattr(value, "__name__", ""))
 def test_the_receptive_field_is_the_one_that_the_docstring_tells(
     kind: type[Net], ways: Sequence[tuple[int, int]]

@@ -159,6 +159,7 @@ def test_statements_are_those_of_the_record_in_whichever_file_it_is(fitted: Path
     ]
 
 
+@pytest.mark.thorough
 def test_coloured_is_what_counts_for_the_class_at_hand_in_the_record_itself(fitted: Path) -> None:
     run = read_run(fitted)
     data, ids = open_data(run), run.test.ids

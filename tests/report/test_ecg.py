@@ -104,6 +104,7 @@ def expected_colours(drawn: list[Strip], attribution: np.ndarray, rate: int) -> 
     return colours
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rate", [100, 500])
 def test_colours_tell_sign_and_strength_relative_to_the_largest_absolute_value(rate: int) -> None:
     signals = record(rate)

@@ -170,6 +170,7 @@ def test_curves_bands_and_calibration_are_those_of_the_test_records(
         np.testing.assert_allclose(chart.whiskers()[:, 1:], ends.T, atol=PIXEL)
 
 
+@pytest.mark.thorough
 def test_every_interval_follows_the_confidence(trained: Path, report: Report, tmp_path: Path) -> None:
     other = shutil.copytree(trained, tmp_path / "other")
     page = report(trained, other, "--cases", "0", "--confidence", "0.975")
@@ -202,6 +203,7 @@ def test_confusions_are_of_test_records_by_thresholds_of_validation(page: str, f
         assert found == expected
 
 
+@pytest.mark.thorough
 def test_of_many_classes_the_frequent_ones_are_in_sight(tmp_path: Path, report: Report) -> None:
     generator = torch.Generator().manual_seed(0)
     names = tuple(f"C{i:02}" for i in range(30))

@@ -142,6 +142,7 @@ def test_of_several_runs_each_has_its_numbers_and_the_first_one_its_records(
             assert float(found[1]) == pytest.approx(float(stored) + 2, abs=0.01)
 
 
+@pytest.mark.thorough
 def test_runs_of_several_seeds_are_averaged(trained: Path, report: Report, tmp_path: Path) -> None:
     other = shutil.copytree(trained, tmp_path / "other")
     text = (other / "config.yaml").read_text()
@@ -242,6 +243,7 @@ def test_what_is_missing_is_named(trained: Path, report: Report, tmp_path: Path)
     assert "There is no config.yaml in the run folder" in report(trained)
 
 
+@pytest.mark.thorough
 def test_a_model_of_a_user_s_own_is_shown_without_attribution(trained: Path, report: Report) -> None:
     checkpoint = trained / "checkpoints" / "best.ckpt"
     content = torch.load(checkpoint, weights_only=True)

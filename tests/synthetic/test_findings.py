@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
@@ -13,6 +14,7 @@ from projection.synthetic.records import Noise, Record
 from projection.synthetic.render import render
 
 Signal = NDArray[np.float64]
+pytestmark = pytest.mark.thorough
 
 
 @cache

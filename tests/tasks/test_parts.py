@@ -47,6 +47,7 @@ def test_cross_entropy_weighs_positives_and_smooths_labels(
     assert computed(BinaryCrossEntropy(weights, part), z, y) == pytest.approx(expected)
 
 
+@pytest.mark.thorough
 @given(logits, labels, st.floats(0, 5), parts, parts)
 def test_focal_loss_fades_and_weighs_both_kinds_of_labels(
     z: Array, y: Array, gamma: float, alpha: float, part: float

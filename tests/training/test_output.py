@@ -72,11 +72,13 @@ def test_the_progress_bar_is_updated_a_few_times_a_second_and_at_the_end_of_an_e
     assert shown == [0, 2, 4, 6, 8, 10]
 
 
+@pytest.mark.thorough
 def test_the_bar_shows_an_epoch_whole(run: Run, corpus_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("fit", *scripted(corpus_file, "--trainer.enable_progress_bar", "true", "--trainer.max_epochs", "1"))
     assert re.search(r"Epoch 0/0 .*4/4", capsys.readouterr().out)
 
 
+@pytest.mark.thorough
 def test_nothing_is_measured_unless_the_user_asks(corpus_file: Path) -> None:
     quiet = build("fit", *scripted(corpus_file)).trainer.profiler  # type: ignore[attr-defined]
     assert type(quiet) is NoProfiler

@@ -80,6 +80,7 @@ def test_stored_predictions_give_the_reported_scores(fitted: Path) -> None:
             assert results(fitted)[f"{split}/{metric}"] == pytest.approx(macro, abs=1e-6)
 
 
+@pytest.mark.thorough
 def test_probabilities_of_logits_that_differ_differ(corpus_file: Path, run: Run, tiny: list[str]) -> None:
     # in single precision all of these are 1
     sure = ["--model.init_args.net", '{"class_path": "tests.own_module.SureNet"}', "--trainer.max_epochs", "1"]
@@ -107,6 +108,7 @@ def test_predict_writes_a_row_for_every_record_of_the_test_folds(
     np.testing.assert_allclose(table[CLASSES], expected(fitted, corpus_file, table["ecg_id"]), atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_a_model_that_gives_no_probabilities_leaves_no_table(run: Run, corpus_file: Path) -> None:
     folder = run("fit", *scripted(corpus_file, "--trainer.limit_train_batches", "1"))
     assert not (folder / "predictions").exists()

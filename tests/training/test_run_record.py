@@ -37,6 +37,7 @@ def test_provenance_tells_command_versions_code_and_data(
     assert told["data"].items() >= {"path": [str(corpus_file.resolve())], **facts}.items()
 
 
+@pytest.mark.thorough
 def test_provenance_names_each_of_several_files(run: Run, corpus_file: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.h5"
     shutil.copy(corpus_file, other)
@@ -87,6 +88,7 @@ def test_a_run_that_never_began_to_train_is_not_the_latest(run: Run, tiny: list[
     assert (folder.parent / "latest").resolve() == folder.resolve()
 
 
+@pytest.mark.thorough
 def test_tensorboard_shows_the_configuration(run: Run, corpus_file: Path) -> None:
     folder = run("fit", *scripted(corpus_file, "--trainer.max_epochs", "1", "--seed_everything", "7"))
     hyperparameters = yaml.safe_load((folder / "tensorboard" / "hparams.yaml").read_text())

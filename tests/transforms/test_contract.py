@@ -88,6 +88,7 @@ def test_these_are_all_the_transforms() -> None:
     assert not any(transform.random for transform in FIXED)
 
 
+@pytest.mark.thorough
 @each
 @settings(max_examples=30)
 @given(

@@ -86,6 +86,7 @@ def test_normalised_constants_are_0(over: str, length: int) -> None:
     torch.testing.assert_close(normal, torch.zeros(2, 3, length), atol=1e-3, rtol=0)
 
 
+@pytest.mark.thorough
 def test_wander_is_slow_bounded_and_common_to_all_leads() -> None:
     wander = BaselineWander(0.3, max_hertz=0.5, waves=2)(torch.zeros(64, 12, 10_000).double(), Y, 100, seeded(0))[0]
     assert 0.2 < wander.abs().max() <= 0.3
