@@ -41,8 +41,10 @@ def main(args: Sequence[str] | None = None) -> None:
         args: The command line without the program's name; None takes the process's own.
     """
     given = list(sys.argv[1:] if args is None else args)
-    if str(Path.cwd()) not in sys.path and "" not in sys.path:
-        sys.path.insert(0, "")  # so that `projection` finds a user's modules as `python -m projection` does
+    if str(Path.cwd()) not in sys.path:
+        # so that `projection` finds a user's modules as `python -m projection` does, also while a config is read, when
+        # jsonargparse is in the folder of that
+        sys.path.insert(0, str(Path.cwd()))
     command = _parser().parse_args(given[:1]).command
     try:
         if command in _TRAINER:

@@ -1,6 +1,5 @@
 """The trainer commands: `fit`, `validate`, `test` and `predict`."""
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule, Tr
 from lightning.pytorch.callbacks import LearningRateMonitor, WeightAveraging
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers.logger import DummyLogger
-from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only, rank_zero_warn
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from typing_extensions import override
 
@@ -21,8 +20,8 @@ from projection.errors import ProjectionError
 from projection.experiment import BASE_CONFIG, RUNS, experiment_name, with_configs
 from projection.messages import keep_quiet, readable_errors
 from projection.parser import Parser
+from projection.places import config_files, direct_output, options_left_out
 from projection.runs.folder import (
-    CHECKPOINTS,
     begun_run,
     check_checkpoint,
     evaluated_checkpoint,
@@ -30,7 +29,6 @@ from projection.runs.folder import (
     run_id,
     run_of,
     shared_run_id,
-    title,
     unused,
 )
 from projection.runs.operating_point import keep_operating_point
@@ -39,6 +37,7 @@ from projection.training import (
     BestCheckpoint,
     BoundedProgressBar,
     LastCheckpoint,
+    LayerTable,
     MetricLines,
     PredictionWriter,
     RunRecord,
@@ -61,6 +60,7 @@ _SWITCHES = {
     "last_checkpoint": "enable_checkpointing",
     "learning_rate_monitor": "logger",
     "progress_bar": "enable_progress_bar",
+    "model_summary": "enable_model_summary",
 }
 
 
@@ -96,6 +96,7 @@ class ProjectionCLI(LightningCLI):
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.add_lightning_class_args(LearningRateMonitor, "learning_rate_monitor")
         parser.add_lightning_class_args(BoundedProgressBar, "progress_bar")
+        parser.add_lightning_class_args(LayerTable, "model_summary")
         parser.add_lightning_class_args(PredictionWriter, "predictions")
         for name in ("num_classes", "class_names", "lead_names"):
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
@@ -117,6 +118,8 @@ class ProjectionCLI(LightningCLI):
             if not config.ckpt_path:
                 rank_zero_warn(f"No --ckpt_path: `{self.subcommand}` will judge the model with its initial weights.")
         check_checkpoint(config.ckpt_path)
+        if left_out := options_left_out(config):
+            rank_zero_info(f"Left out, since {config.data.class_path} takes none: {', '.join(left_out)}.")
         parser = self._parser(self.subcommand)
         for name, switch in _SWITCHES.items():
             if config.trainer[switch] is False:
@@ -198,7 +201,7 @@ class ProjectionCLI(LightningCLI):
     def _report(self, results: dict[str, float]) -> None:
         if not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             report(Path(self.trainer.default_root_dir), results)
-            if results and not any(writer.path for writer in self._callbacks(PredictionWriter)):
+            if results:
                 self.after_predict()
 
     def _offers(self, step: str, loader: str) -> bool:
@@ -231,32 +234,6 @@ class ProjectionCLI(LightningCLI):
             return evaluated / f"{self.subcommand}-{run_id()}"
         experiment = experiment_name(config_files(config), config.model.class_path)
         return Path(RUNS) / experiment / (run_id() if self.subcommand == "fit" else f"{self.subcommand}-{run_id()}")
-
-
-def config_files(config: Namespace) -> list[Path]:
-    """List the configuration files that were given, in order."""
-    return [Path(str(file)) for file in config.config or []]
-
-
-def direct_output(config: Namespace, folder: Path) -> None:
-    """Point everything that writes files at the run folder, in the configuration itself."""
-    config.trainer.default_root_dir = str(folder)
-    for callback in ("checkpoint", "last_checkpoint"):
-        config[callback].dirpath = config[callback].dirpath or str(folder / CHECKPOINTS)
-    loggers = config.trainer.logger
-    for logger in loggers if isinstance(loggers, list) else [loggers]:
-        if isinstance(logger, Namespace) and logger.get("init_args.save_dir") == ".":
-            logger.init_args.save_dir = str(folder)
-            if logger.class_path.endswith("CSVLogger"):
-                # it would delete the metrics of the run that it continues
-                logger.init_args.name = unused(folder, logger.init_args.name)
-            if logger.class_path.endswith("WandbLogger"):
-                Path(folder).mkdir(parents=True, exist_ok=True)
-                name = title(folder)
-                logger.init_args.name = logger.init_args.name or os.environ.get("WANDB_NAME", name)
-                # so that a resumed run goes on in its own curves
-                identity = name.replace("/", "-").replace("+", "-")
-                logger.init_args.id = logger.init_args.id or os.environ.get("WANDB_RUN_ID", identity)
 
 
 def run_trainer(args: list[str] | None) -> None:

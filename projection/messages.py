@@ -21,6 +21,14 @@ _KNOWN = (
 )
 # told of every machine that has Slurm; within a job it is right
 _KNOWN_OUTSIDE_JOBS = ("command is available on your system but is not used",)
+# an advertisement, what Lightning would do under Slurm if the launcher did not, and what it does in a moment
+_OF_NO_CONCERN = (
+    "litlogger",
+    "auto-requeueing enabled",
+    "model summary callbacks",
+    "TPU available",
+    "to estimate number",
+)
 
 # what a user can do about an error of Lightning's
 _HINTS = {
@@ -78,5 +86,4 @@ def readable_errors() -> Iterator[None]:
 
 
 def _concerns_the_user(record: logging.LogRecord) -> bool:
-    # an advertisement, and what Lightning would do under Slurm if the launcher did not
-    return not any(words in record.getMessage() for words in ("litlogger", "auto-requeueing enabled"))
+    return not any(words in record.getMessage() for words in _OF_NO_CONCERN)

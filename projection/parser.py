@@ -1,13 +1,19 @@
 """The trainer commands' parser: short usage, help of readable length, errors of a few lines."""
 
 import argparse
+import inspect
 import re
 import sys
+from collections.abc import Iterable
+from pydoc import locate
 from typing import Any, NoReturn
 
 from jsonargparse import DefaultHelpFormatter
 from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
+
+from projection import nets, tasks, transforms
+from projection.errors import did_you_mean
 
 _LONGEST_LIST = 20
 
@@ -21,7 +27,6 @@ _HINTS = {
     r"dot import path string": "No class of ours has that name; others need their module, as in mine.MyNet.",
     r"positional arguments? but \d": "A net takes (leads, classes) first, then its own arguments.",
     r"unrecognized arguments: (?!-)": "An experiment or a file is named by --config, as in `--config demo`.",
-    r"Option '(?!task')[^']*' is not accepted": "See --data.help, --model.help CLASS, --model.net.help CLASS of a net.",
     r"^--model\.help": "`--model ClassificationTask --model.net.help XResNet1d` shows a net.",
 }
 
@@ -45,6 +50,7 @@ class Parser(LightningArgumentParser):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", HelpFormatter)
         kwargs.setdefault("allow_abbrev", False)
+        kwargs.setdefault("prog", "projection")
         super().__init__(*args, **kwargs)
 
     @override
@@ -52,7 +58,14 @@ class Parser(LightningArgumentParser):
         if not self.exit_on_error:
             super().error(message, ex)  # to be caught, and reported as part of a whole
         command = " ".join(["projection", *[word for word in sys.argv[1:2] if not word.startswith("-")]])
-        self.exit(2, f"{command}: {condensed(message)}\nAll options: {command} --help\n")
+        told = "\n".join([condensed(message), *_meant(message, self._options())])
+        self.exit(2, f"{command}: {told}\nAll options: {command} --help\n")
+
+    def _options(self) -> set[str]:
+        """List the options of the command, whichever parser found the mistake."""
+        chosen = [action.choices.values() for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+        parsers = [self, *(parser for parsers in chosen for parser in parsers)]
+        return {option for parser in parsers for option in parser._option_string_actions}
 
 
 def condensed(message: str) -> str:
@@ -66,8 +79,29 @@ def condensed(message: str) -> str:
     text = re.sub(r"Type collections\.abc\.Callable\S* .*? expects a function or a callable class: ", "", text)
     text = re.sub(r"Expected a typing\.Literal\[(.*?)\]\.", r"Expected one of \1.", text)
     text = text.replace("Expected a <class 'collections.abc.Sequence'>.", "Expected a list, such as [9,10].")
+    text = re.sub(r"(is not accepted)\. Got value: Namespace\(.*\)", r"\1", text)
     hints = [hint for found, hint in _HINTS.items() if re.search(found, message, re.MULTILINE)]
     return "\n".join([text, *hints])
+
+
+def _meant(message: str, options: Iterable[str]) -> list[str]:
+    """Name what was probably meant where an option, a class, or an argument of a class is misspelt."""
+    if found := re.search(r"unrecognized arguments: (--[\w.]+)", message):
+        return _lines(did_you_mean(found[1], options))
+    if found := re.search(r"Expected a dot import path string: (\w+)$", message, re.MULTILINE):
+        return _lines(did_you_mean(found[1], [name for room in (nets, tasks, transforms) for name in room.__all__]))
+    if found := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", message):
+        return _lines(did_you_mean(found[2], vars(sys.modules.get(found[1], object))))
+    if found := re.search(r"Option '(\w+)' is not accepted", message):
+        of = re.findall(r"class_path[ =]'([\w.]+)'", message)[-1:]
+        takes = [name for path in of for name in inspect.signature(locate(path)).parameters]  # type: ignore[arg-type]
+        told = f"{''.join(of)} takes {', '.join(takes)}. A class is named before its options."
+        return _lines(did_you_mean(found[1], takes), told if takes else "")
+    return []
+
+
+def _lines(*told: str) -> list[str]:
+    return [line for line in told if line]
 
 
 def _shortened(listing: re.Match[str]) -> str:

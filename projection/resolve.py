@@ -17,11 +17,12 @@ from typing import Any
 import yaml
 from typing_extensions import override
 
-from projection.cli import ProjectionCLI, config_files
+from projection.cli import ProjectionCLI
 from projection.corpus.recipes import recipe
-from projection.errors import ProjectionError
+from projection.errors import ProjectionError, file_did_you_mean
 from projection.experiment import RUNS, experiment_files, experiment_name
 from projection.messages import keep_quiet, readable_errors
+from projection.places import config_files
 
 _FIELD = "--field="
 
@@ -59,7 +60,8 @@ def make_files(paths: Iterable[str]) -> None:
         commands = recipe(path)
         if not commands:
             how = " `projection convert --help` tells how to make one." if Path(path).suffix == ".h5" else ""
-            raise ProjectionError(f"There is no data file {path}, which the experiment names.{how}")
+            told = f"There is no data file {path}, which the experiment names.{how} {file_did_you_mean(Path(path))}"
+            raise ProjectionError(told.rstrip())
         print(f"{path} is not here yet, and made now.", flush=True)
         for command in commands:
             # the words behind `python`

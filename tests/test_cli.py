@@ -68,16 +68,27 @@ def test_mistakes_give_a_few_readable_lines(
             "called projection.training",
         ),
         (["--config", "DEMO", "--data.val_folds", "9,10"], "Expected a list, such as [9,10]. Got value: 9,10"),
-        (["--config", "DEMO", "--trainer.max_epoch", "3"], "unrecognized arguments: --trainer.max_epoch"),
+        (
+            ["--config", "DEMO", "--trainer.max_epoch", "3"],
+            "unrecognized arguments: --trainer.max_epoch 3\nDid you mean --trainer.max_epochs?",
+        ),
         (
             ["--config", "nets/s4+demo"],
             "No config before this one names a model: stack it on one, as in demo+nets/s4.",
         ),
         (["demo"], "An experiment or a file is named by --config, as in `--config demo`."),
-        (["--config", "DEMO", "--model.net", "FCNWong"], "No class of ours has that name; others need their module"),
+        (
+            ["--config", "DEMO", "--model.net", "FCNWong"],
+            "No class of ours has that name; others need their module, as in mine.MyNet.\nDid you mean FCNWang?",
+        ),
+        (["--config", "DEMO", "--data", "tests.own_module.TwoLead"], "Did you mean TwoLeads?"),
+        (
+            ["--config", "DEMO", "--model.net.width", "8", "--model.net", "LSTM"],
+            "CNN1d takes leads, classes, widths, kernel_size, dropout. A class is named before its options.",
+        ),
         (
             ["--config", "DEMO", "--data.label", "all"],
-            "See --data.help, --model.help CLASS, --model.net.help CLASS of a net.",
+            "Did you mean labels?\nprojection.data.datamodule.PTBXLDataModule",
         ),
         (["--model.help", "S4"], "`--model ClassificationTask --model.net.help XResNet1d` shows a net."),
         ([], "`--config configs/exp.yaml` names a model, and so does `--model CLASS`."),
@@ -88,6 +99,18 @@ def test_what_was_meant_is_told(run: Run, arguments: list[str], told: str, capsy
     with pytest.raises(SystemExit, match="2"):
         main(["fit", *(demo if argument == "DEMO" else argument for argument in arguments)])
     assert told in capsys.readouterr().err
+
+
+def test_a_class_in_a_config_of_another_folder_is_found_where_the_command_runs(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if Path(place) != tmp_path])
+    (tmp_path / "here_alone.py").write_text("from tests.own_module import TutorialModel as Mine\n")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "mine.yaml").write_text("model: {class_path: here_alone.Mine}\n")
+    with pytest.raises(SystemExit, match="0"):
+        main(["fit", "--config", "below/mine.yaml", "--print_config"])
+    assert "class_path: here_alone.Mine" in capsys.readouterr().out
 
 
 def test_the_options_of_the_data_are_shown(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,7 +21,7 @@ from projection.data.ecg import ECGDataModule
 from projection.data.leaks import check_leaks
 from projection.data.residency import Residency, choose_residency
 from projection.data.signal_sets import DeviceSignals, open_signals
-from projection.errors import ProjectionError
+from projection.errors import ProjectionError, file_did_you_mean
 from projection.transforms import Transform, seeded_generator
 
 Split = Literal["train", "val", "test"]
@@ -53,8 +53,9 @@ class PTBXLDataModule(ECGDataModule):
 
     def __init__(
         self,
-        # of Path | list[Path], jsonargparse would write a list of paths as one string
-        path: list[Path] | Path = Path("data/ptbxl_100hz.h5"),
+        # str before Path, so that a data module of a user's own whose path is a str can be named instead; a list before
+        # one, which jsonargparse would write as one string
+        path: list[str | Path] | str | Path = "data/ptbxl_100hz.h5",
         labels: LabelSet = "all",
         train_folds: Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 8),
         val_folds: Sequence[int] = (9,),
@@ -81,7 +82,8 @@ class PTBXLDataModule(ECGDataModule):
         for path in self.paths:
             if not path.is_file():
                 how = recipe(str(path)) or [f"python -m projection convert --source FOLDER_OF_RECORDS --output {path}"]
-                raise ProjectionError("\n  ".join([f"There is no data file {path}. To make it:", *how]))
+                told = [f"There is no data file {path}.", file_did_you_mean(path), "To make it:"]
+                raise ProjectionError("\n  ".join([" ".join(filter(None, told)), *how]))
 
     @override
     def setup(self, stage: str) -> None:

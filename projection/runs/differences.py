@@ -17,7 +17,8 @@ _LONGEST_VALUE = 24
 _PLACES = (
     *("trainer.accelerator", "trainer.default_root_dir", "trainer.logger", "trainer.profiler"),
     *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.log_every_n_steps"),
-    *("learning_rate_monitor", "progress_bar", "predictions", "ckpt_path", "checkpoint.dirpath", "last_checkpoint"),
+    *("learning_rate_monitor", "progress_bar", "model_summary", "predictions", "ckpt_path"),
+    *("checkpoint.dirpath", "last_checkpoint"),
     "data.init_args.residency",
 )
 

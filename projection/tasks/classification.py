@@ -22,7 +22,7 @@ from projection.errors import ProjectionError
 from projection.metrics import MacroAUROC, MacroAveragePrecision
 from projection.tasks.contract import Contract, check_contract
 from projection.tasks.initial_weights import load_matching
-from projection.tasks.losses import BinaryCrossEntropy
+from projection.tasks.losses import BinaryCrossEntropy, warn_of_probabilities
 from projection.tasks.preprocessing import FixedTransforms, mean_and_std, preprocessed, rate_after
 from projection.tasks.windows import Aggregation, aggregate, sliding_windows
 from projection.transforms import RandomCrop, Transform, seeded_generator
@@ -128,7 +128,10 @@ class ClassificationTask(LightningModule):
         x = self._preprocessed(x)
         if self.window is not None:
             x, y = RandomCrop(self.window)(x, y, self._rate(), self._generator(x.device))
-        loss: Tensor = self.loss(self._logits(x), y)
+        logits = self._logits(x)
+        if batch_idx == 0 and self.current_epoch == 0:
+            warn_of_probabilities(logits, self.net)
+        loss: Tensor = self.loss(logits, y)
         # only where it is written: logging takes Lightning a third of a millisecond
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if self.trainer.is_last_batch or (every and (self.trainer.global_step + 1) % every == 0):

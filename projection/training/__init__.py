@@ -2,6 +2,7 @@
 
 from projection.training.checkpoint_callbacks import BestCheckpoint, LastCheckpoint
 from projection.training.checkpoint_io import WholeCheckpointIO
+from projection.training.layer_table import LayerTable
 from projection.training.metric_lines import MetricLines
 from projection.training.prediction_writer import PredictionWriter
 from projection.training.profiler import NoProfiler
@@ -12,6 +13,7 @@ __all__ = [
     "BestCheckpoint",
     "BoundedProgressBar",
     "LastCheckpoint",
+    "LayerTable",
     "MetricLines",
     "NoProfiler",
     "PredictionWriter",

@@ -8,11 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from projection.errors import ProjectionError
 from projection.tasks import BinaryCrossEntropy, FocalLoss, OneCycle, WarmupCosine
+from projection.tasks.losses import warn_of_probabilities
 from projection.tasks.windows import aggregate, sliding_windows
 from tests.tasks.by_hand import Array
 
@@ -150,3 +151,16 @@ def test_aggregation_is_of_probabilities() -> None:
     torch.testing.assert_close(aggregate(given, "mean").sigmoid(), probabilities.mean(dim=1))
     for sure in (torch.tensor([[[40.0], [50.0]]]), torch.tensor([[[-50.0], [-40.0]]])):
         assert 40 < aggregate(sure, "mean").abs().item() < 50
+
+
+@pytest.mark.parametrize("last", [nn.Sigmoid(), nn.Softmax(dim=1)])
+def test_a_net_that_gives_probabilities_is_told_of(last: nn.Module) -> None:
+    net = nn.Sequential(nn.Linear(8, 5), last)
+    with pytest.warns(UserWarning, match="All that Sequential gives lies between 0 and 1, as after a sigmoid or soft"):
+        warn_of_probabilities(net(torch.randn(4, 8)), net)
+
+
+@pytest.mark.parametrize("logits", [torch.randn(4, 5), torch.zeros(4, 5), torch.full((4, 5), 1.01)])
+def test_a_net_that_gives_logits_is_not(logits: Tensor, recwarn: pytest.WarningsRecorder) -> None:
+    warn_of_probabilities(logits, nn.Identity())
+    assert not recwarn

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from lightning.pytorch import LightningModule
+from lightning.pytorch.callbacks import ModelSummary
 from lightning.pytorch.profilers import SimpleProfiler
+from torch import nn
 
 from projection.training import BoundedProgressBar, NoProfiler
 from projection.training import progress as progress_module
@@ -36,6 +38,25 @@ def test_without_a_terminal_each_epoch_is_a_line(
     run("fit", *scripted(corpus_file, "--trainer.enable_progress_bar", "true", "--trainer.max_epochs", "2"))
     lines = [line for line in capsys.readouterr().out.splitlines() if re.match(r"(epoch=\d )?step=\d", line)]
     assert [line.split()[0] for line in lines] == ["epoch=0", "epoch=1", "step=8"]
+
+
+def test_a_table_shows_what_has_parameters(tiny: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--trainer.enable_model_summary", "true", "--model_summary.max_depth", "2"]
+    trainer = build("fit", *tiny, *options).trainer
+    (table,) = (call for call in trainer.callbacks if isinstance(call, ModelSummary))
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1).requires_grad_(False))
+    module = LightningModule()
+    module.net = model
+    table.on_fit_start(trainer, module)
+    shown = capsys.readouterr().out
+    assert re.findall(r"(net\S*) +│ (\w+) +│ (\d+)", shown) == [
+        ("net", "Sequential", "13"),
+        ("net.0", "Linear", "9"),
+        ("net.2", "Linear", "4"),
+    ]
+    assert "9 parameters are trained, 4 are not." in shown
+    off = build("fit", *tiny).trainer
+    assert not any(isinstance(call, ModelSummary) for call in off.callbacks), "tiny switches it off"
 
 
 class Clock:

@@ -187,6 +187,15 @@ def test_data_of_the_user_s_own_have_their_own_defaults(run: Run) -> None:
     assert build("fit", *OWN).datamodule.given == ("nowhere", 32, 3)
 
 
+def test_what_an_experiment_says_of_other_data_is_handed_on_or_left_out_and_told(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    built = build("fit", "--config", str(ROOT / "configs" / "demo.yaml"), *OWN)
+    assert built.datamodule.given == ("data/demo_100hz.h5", 64, 3)
+    assert "Left out, since tests.own_module.TwoLeads takes none: data.labels." in caplog.text
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["test", "predict"])
 def test_two_processes_give_the_table_and_the_scores_of_one(fitted: Path, tmp_path: Path, stage: str) -> None:
