@@ -95,7 +95,7 @@ slurm-resume: ## Submit job $JOB again (or one task of an array, 123_4): it cont
 	@JOB=$(call quoted,$(JOB)) launchers/with_args.sh launchers/slurm/jobs.sh resume
 
 .PHONY: sagemaker sagemaker-image sagemaker-rehearse sagemaker-status sagemaker-logs sagemaker-stop sagemaker-resume sagemaker-fetch
-sagemaker: ## Submit configs/$EXP.yaml to Amazon SageMaker; see launchers/sagemaker/site.env.example
+sagemaker: ## Submit configs/$EXP.yaml to Amazon SageMaker; EXP=a,b SEEDS=0,1 are several jobs; see launchers/sagemaker/site.env.example
 	@launchers/with_args.sh launchers/sagemaker/sagemaker.sh submit
 
 sagemaker-rehearse: ## Run on this machine what that job would run, without AWS
@@ -104,7 +104,7 @@ sagemaker-rehearse: ## Run on this machine what that job would run, without AWS
 sagemaker-image: ## Build the image for SageMaker and push it to ECR, as $REPOSITORY:$TAG of $ACCOUNT in $REGION
 	@launchers/with_args.sh launchers/sagemaker/sagemaker.sh image
 
-sagemaker-status: ## List the jobs on SageMaker, or describe job $JOB
+sagemaker-status: ## List this project's jobs on SageMaker, or describe job $JOB
 	@launchers/sagemaker/sagemaker.sh status
 
 sagemaker-logs: ## Follow what SageMaker job $JOB says
@@ -113,8 +113,8 @@ sagemaker-logs: ## Follow what SageMaker job $JOB says
 sagemaker-stop: ## End SageMaker job $JOB; it saves its state first
 	@launchers/sagemaker/sagemaker.sh stop
 
-sagemaker-resume: ## Submit SageMaker job $JOB again: it goes on from its last state
-	@launchers/sagemaker/sagemaker.sh resume
+sagemaker-resume: ## Submit SageMaker job $JOB again: it goes on from its last state; TIME=, INSTANCE= ... and ARGS count
+	@launchers/with_args.sh launchers/sagemaker/sagemaker.sh resume
 
 sagemaker-fetch: ## Bring SageMaker job $JOB home into runs/
 	@launchers/sagemaker/sagemaker.sh fetch

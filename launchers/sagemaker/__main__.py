@@ -37,6 +37,8 @@ def _ask_aws(command: str, words: Sequence[str]) -> None:
             submit.submit(words)
         elif command == "image":
             image.build_and_push(words)
+        elif command == "resume":
+            jobs.resume(words)
         else:
             getattr(jobs, command)()
 

@@ -1,8 +1,9 @@
 """What jobs need of an account: clients, uploads, and whether role, bucket and image are there."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,12 @@ def client(service: str, region: str) -> Any:
     return boto3.client(service, region_name=region, config=config)
 
 
-def check_account(settings: Settings) -> list[str]:
-    """Make sure that role, bucket and image exist; give what could not be looked up for want of permission."""
+def check_account(settings: Settings, data: Iterable[str]) -> list[str]:
+    """Make sure that role, bucket, image and data exist; give what could not be looked up for want of permission.
+
+    Args:
+        data: Places that are to hold data already; those that are not in S3 cannot be looked at.
+    """
     name, _, digest = settings.image.partition("/")[2].partition("@")
     repository, _, tag = name.partition(":")
     version = {"imageDigest": digest} if digest else {"imageTag": tag or "latest"}
@@ -53,7 +58,13 @@ def check_account(settings: Settings) -> list[str]:
             registryId=account, repositoryName=repository, imageIds=[version]
         ),
     }
+    wanted |= {f"file {place}": partial(_look_at, settings, place) for place in data if place.startswith("s3://")}
     return [what for what, look in wanted.items() if not _exists(what, look)]
+
+
+def _look_at(settings: Settings, place: str) -> None:
+    bucket, key = split(place)
+    client("s3", settings.region).head_object(Bucket=bucket, Key=key)
 
 
 def _check_bucket(settings: Settings) -> None:

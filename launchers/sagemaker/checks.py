@@ -95,6 +95,10 @@ def _rule_violations(request: Request, region: str) -> Iterator[str]:
     yield from _time_rules(request)
     yield from _resource_rules(request["ResourceConfig"], request.get("EnableManagedSpotTraining", False))
     yield from _name_rules(request)
+    systems = [each for each in request.get("InputDataConfig", []) if "FileSystemDataSource" in each["DataSource"]]
+    if systems and "VpcConfig" not in request:
+        name = systems[0]["ChannelName"]
+        yield f"VpcConfig: missing; the file system of the channel {name} needs SUBNETS and SECURITY_GROUPS"
     for field, uri in _places(request):
         if not _BUCKET.fullmatch(uri):
             yield f"{field}: needs s3:// and a legal bucket name; found {uri!r}"

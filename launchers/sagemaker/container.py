@@ -6,6 +6,7 @@ in the SageMaker developer guide.
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -21,6 +22,8 @@ from projection.runs.folder import BEST, CHECKPOINTS, CONFIG, LAST, PROVENANCE, 
 CONFIG_CHANNEL = "config"
 CODE_CHANNEL = "code"
 CODE_ARCHIVE = "code.tar.gz"
+# the variable that names the data files to take from channels that may hold others
+DATA_NAMES = "PROJECTION_DATA"
 # files that come and go: those being written, and the marks of what copies checkpoints to S3
 PASSING = ("*.partial", "*.sagemaker-*")
 # the longest reason of a failure that SageMaker shows, in characters
@@ -97,15 +100,18 @@ class Place:
         raise ProjectionError(f"there is no {name}.yaml in {folders[0]} (the channel config) or {folders[1]}")
 
     def data_files(self) -> list[Path]:
-        """Find the HDF5 files of all channels, by channel and name; none, if no channel holds data."""
+        """Find the HDF5 files of all channels, by channel and name, those that the request names if it names any."""
         found: list[Path] = []
+        wanted = [name for name in os.environ.get(DATA_NAMES, "").split(",") if name]
         channels = set(self.read("inputdataconfig")) - {CONFIG_CHANNEL, CODE_CHANNEL}
         for name in sorted(channels, key=natural_order):
             files = sorted(path for path in self.channel(name).rglob("*") if path.suffix in (".h5", ".hdf5"))
-            if not files:
+            chosen = [path for path in files if path.name in wanted] if wanted else files
+            if not chosen:
                 there = ", ".join(sorted(path.name for path in self.channel(name).glob("*"))) or "nothing"
-                raise ProjectionError(f"the channel {name} holds no HDF5 file (.h5), only: {there}")
-            found += files
+                what = " or ".join(wanted) or "HDF5 file (.h5)"
+                raise ProjectionError(f"the channel {name} holds no {what}, only: {there}")
+            found += chosen
         return found
 
     def deliver(self) -> None:

@@ -35,8 +35,12 @@ class Experiment:
     data: tuple[Path, ...]
 
 
-def read_experiment(experiment: str, words: Sequence[str]) -> Experiment:
-    """Resolve EXP, a name below `configs/` or several joined by +, with more arguments, as `fit` would."""
+def read_experiment(experiment: str, words: Sequence[str], data_here: bool = True) -> Experiment:
+    """Resolve EXP, a name below `configs/` or several joined by +, with more arguments, as `fit` would.
+
+    Args:
+        data_here: Whether its data files have to be on this machine.
+    """
     files = experiment_files(experiment, PROJECT)
     given = _pairs(with_configs(words))
     stacked = [word for file in files for word in ("--config", str(file))]
@@ -47,7 +51,15 @@ def read_experiment(experiment: str, words: Sequence[str]) -> Experiment:
     name = experiment_name(files, settings["model"]["class_path"])
     shown = _shown({name: value for name, value in given if name != CONFIG})
     config = yaml.safe_dump(settings, sort_keys=False)
-    return Experiment(name, config, encode({CONFIG: name, **shown}), _data_files(experiment, settings))
+    return Experiment(name, config, encode({CONFIG: name, **shown}), _data_files(experiment, settings, data_here))
+
+
+def changes(words: Sequence[str]) -> dict[str, str]:
+    """Write settings of the command line as hyperparameters of a job that has its configuration already."""
+    given = dict(_pairs(words))
+    if CONFIG in given or any(_is_file(value) for value in given.values()):
+        raise ProjectionError("a job that goes on has its files already; ARGS can only change settings")
+    return encode(given)
 
 
 def _named(experiment: str) -> str:
@@ -98,9 +110,9 @@ def _is_file(value: str) -> bool:
         return False
 
 
-def _data_files(experiment: str, settings: Mapping[str, Any]) -> tuple[Path, ...]:
+def _data_files(experiment: str, settings: Mapping[str, Any], here: bool) -> tuple[Path, ...]:
     files = tuple(PROJECT / path for path in data_paths(settings))
-    if missing := [file for file in files if not file.is_file()]:
+    if here and (missing := [file for file in files if not file.is_file()]):
         hint = f"which {_named(experiment)} names; `make data EXP={experiment}` makes it"
         raise ProjectionError(f"there is no data file {missing[0]}, {hint}")
     return files

@@ -24,7 +24,12 @@ def encode(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def decode(text: str) -> str:
-    """Give what to write behind `--name=`. SageMaker's Python SDK writes strings as JSON; its quotes are taken off."""
+    """Give what to write behind `--name=`.
+
+    SageMaker's Python SDK writes strings as JSON, whose quotes are taken off, and `None` as Python does.
+    """
+    if text == "None":
+        return "null"
     try:
         value = json.loads(text)
     except ValueError:

@@ -4,21 +4,25 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from launchers.sagemaker import aws
-from launchers.sagemaker.checks import request_fields
+from launchers.sagemaker.checks import request_fields, violations
 from launchers.sagemaker.container import PASSING, unpack
+from launchers.sagemaker.experiment import changes
 from launchers.sagemaker.hyperparameters import experiment_of
-from launchers.sagemaker.settings import job_name, region
-from launchers.sagemaker.submit import announce
+from launchers.sagemaker.request import resumed
+from launchers.sagemaker.settings import Settings, job_name, region
+from launchers.sagemaker.submit import announce, confirm
 from projection.errors import ProjectionError
 
 _GROUP = "/aws/sagemaker/TrainingJobs"
+_SHOWN = 20  # jobs of a listing
 
 
 def status() -> None:
@@ -27,9 +31,11 @@ def status() -> None:
     if os.environ.get("JOB"):
         print("\n".join(_description(_job(service))))
         return
-    listing = service.list_training_jobs(SortBy="CreationTime", SortOrder="Descending", MaxResults=20)
-    for job in listing["TrainingJobSummaries"]:
+    jobs = _own_jobs(service, Settings())
+    for job in jobs if os.environ.get("ALL") == "1" else islice(jobs, _SHOWN):
         print(f"{job['CreationTime']:%Y-%m-%d %H:%M}  {job['TrainingJobStatus']:10}  {job['TrainingJobName']}")
+    if next(jobs, None):
+        print(f"These are the newest {_SHOWN}; ALL=1 lists all.")
 
 
 def logs() -> None:
@@ -59,8 +65,12 @@ def stop() -> None:
     print(f"Told {job['TrainingJobName']} to end; it saves its state within two minutes.")
 
 
-def resume() -> None:
-    """Submit job JOB again under another name: same code, data and settings, going on from its last state."""
+def resume(words: Sequence[str]) -> None:
+    """Submit job JOB again under another name, going on from its last state.
+
+    Code and data are the same, and so are settings, but for those of TYPED, which were given on the command line, and
+    for `words`, more arguments for `fit`.
+    """
     service, storage = aws.client("sagemaker", region()), aws.client("s3", region())
     job = _job(service)
     name, state = job["TrainingJobName"], _state(job)
@@ -71,6 +81,14 @@ def resume() -> None:
     request = {field: value for field, value in job.items() if field in request_fields()}
     request["TrainingJobName"] = job_name(experiment_of(job.get("HyperParameters", {})))
     request["Tags"] = service.list_tags(ResourceArn=job["TrainingJobArn"])["Tags"]
+    if going_on := _going_on(service, request["TrainingJobName"], state):
+        raise ProjectionError(f"{going_on} goes on from the state of {name} already; `make sagemaker-stop` ends it")
+    settings = Settings()
+    request["HyperParameters"] = request.get("HyperParameters", {}) | changes(words)
+    request = resumed(request, settings, os.environ.get("TYPED", "").split())
+    if found := violations(request, settings.region):
+        raise ProjectionError("\n  ".join(["the request would be refused:", *found]))
+    confirm([request], settings.hours)
     service.create_training_job(**request)
     announce(request)
 
@@ -105,6 +123,31 @@ def _bring(job: dict[str, Any], run: Path) -> None:
         when = "ended without saving anything" if _has_ended(job) else "has not saved anything yet"
         told = f"{name} ({job['TrainingJobStatus']}) {when} in {artifacts} or {state}; see `make sagemaker-logs`"
         raise ProjectionError(told)
+
+
+def _own_jobs(service: Any, settings: Settings) -> Iterator[dict[str, Any]]:
+    """List jobs, the newest first: those with a folder in BUCKET, or all of the account where none is set."""
+    home, own = f"{settings.prefix}/jobs/", None
+    if settings.bucket:
+        pages = aws.client("s3", settings.region).get_paginator("list_objects_v2")
+        found = pages.paginate(Bucket=settings.bucket, Prefix=home, Delimiter="/")
+        own = {
+            each["Prefix"].removeprefix(home).strip("/") for page in found for each in page.get("CommonPrefixes", [])
+        }
+    newest = {"SortBy": "CreationTime", "SortOrder": "Descending"}
+    for page in service.get_paginator("list_training_jobs").paginate(**newest):
+        yield from (job for job in page["TrainingJobSummaries"] if own is None or job["TrainingJobName"] in own)
+
+
+def _going_on(service: Any, name: str, state: str) -> str:
+    """Name a job of the same experiment that keeps its run folder in the same place and has not ended."""
+    jobs = service.get_paginator("list_training_jobs")
+    for status in ("InProgress", "Stopping"):
+        for page in jobs.paginate(StatusEquals=status, NameContains=name.rsplit("-", 3)[0]):
+            for job in page["TrainingJobSummaries"]:
+                if _state(service.describe_training_job(TrainingJobName=job["TrainingJobName"])) == state:
+                    return str(job["TrainingJobName"])
+    return ""
 
 
 def _has_ended(job: dict[str, Any]) -> bool:

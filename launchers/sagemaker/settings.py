@@ -18,8 +18,15 @@ class Settings:
     """A job's settings, read from the environment, as `site.env.example` explains them."""
 
     def __init__(self) -> None:
-        self.experiment = _text("EXP", "demo")
+        self.experiments = _words("EXP") or ("demo",)
+        self.seeds = tuple(_checked_one("SEEDS", seed, r"\d+", "numbers such as 0,1,2") for seed in _words("SEEDS"))
         self.job = _text("JOB_NAME")  # empty: to be named after the experiment
+        self.data = tuple(
+            _checked_one("DATA", place, r"(s3|fsx|efs)://[^/]+(/.*)?", "places such as s3://bucket/ptbxl_100hz.h5")
+            for place in _words("DATA")
+        )
+        self.mode = _checked("MODE", "File|FastFile", "File or FastFile", "File")
+        self.hours = _number("HOURS", "100")
         self.region = region()
         self.role = _text("ROLE")
         self.bucket = _text("BUCKET")
@@ -30,8 +37,7 @@ class Settings:
         self.volume = _number("VOLUME", "50")
         self.spot = _checked("SPOT", "[01]", "0 or 1", "0") == "1"
         self.run_seconds = _seconds("TIME", "1-05:00:00")
-        # for running and waiting together; 0 without spot
-        self.wait_seconds = (_seconds("WAIT") or 2 * self.run_seconds) if self.spot else 0
+        self.wait_seconds = _seconds("WAIT")  # for running and waiting together; 0: twice the run
         self.subnets = _words("SUBNETS")
         self.security_groups = _words("SECURITY_GROUPS")
         self.kms_key = _text("KMS_KEY")
@@ -77,7 +83,10 @@ def _text(name: str, default: str = "") -> str:
 
 
 def _checked(name: str, pattern: str, what: str, default: str = "") -> str:
-    text = _text(name, default)
+    return _checked_one(name, _text(name, default), pattern, what)
+
+
+def _checked_one(name: str, text: str, pattern: str, what: str) -> str:
     if not re.fullmatch(pattern, text):
         raise ProjectionError(f"{name} is {what}; found: {text}")
     return text

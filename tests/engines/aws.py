@@ -23,13 +23,15 @@ class _Quiet(WSGIRequestHandler):
 class Cloud:
     """The server.
 
-    Every job is completed at once. `states` says otherwise of one, and jobs can be stopped, which moto cannot do.
+    Every job is completed at once. `states` says otherwise of one, `running` of those that are listed as in progress,
+    and jobs can be stopped, which moto cannot do.
     """
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.stored: list[str] = []
         self.states: dict[str, dict[str, Any]] = {}
+        self.running: set[str] = set()
         self.address = ""
         self._application = DomainDispatcherApplication(create_backend_app)
 
@@ -48,6 +50,11 @@ class Cloud:
         if operation == "StopTrainingJob":
             start_response("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
             return [b"{}"]
+        if operation == "ListTrainingJobs" and "StatusEquals" in content:
+            start_response("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
+            names = self.running if content["StatusEquals"] == "InProgress" else set()
+            found = [name for name in names if content.get("NameContains", "") in name]
+            return [json.dumps({"TrainingJobSummaries": [{"TrainingJobName": name} for name in found]}).encode()]
         if operation == "DescribeTrainingJob" and state:
             described = json.loads(b"".join(self._application(environ, lambda *_: None)))
             start_response("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
@@ -57,7 +64,7 @@ class Cloud:
     def reset(self) -> None:
         """Forget everything: moto keeps what it has for as long as the process lives."""
         urlopen(Request(f"{self.address}/moto-api/reset", method="POST")).close()
-        for kept in (self.requests, self.stored, self.states):
+        for kept in (self.requests, self.stored, self.states, self.running):
             kept.clear()
 
     def asked(self, operation: str) -> list[dict[str, Any]]:

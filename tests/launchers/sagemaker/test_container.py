@@ -15,6 +15,7 @@ import pytest
 
 from launchers.sagemaker.container import Place
 from launchers.sagemaker.train import Cluster, find_cluster, main, trainer_command, trainer_environment
+from projection.errors import ProjectionError
 from tests.conftest import ROOT
 from tests.engines.daemons import wait_until
 from tests.launchers.conftest import executable
@@ -145,6 +146,22 @@ def test_several_files_of_data_are_one_set_in_the_order_of_their_channels(prefix
     (word,) = [word for word in trainer_command(place, find_cluster(place)) if word.startswith("--data.path=")]
     files = ["data/one.h5", "data-2/data-2.hdf5", "data-10/data-10.hdf5"]
     assert json.loads(word.removeprefix("--data.path=")) == [f"{prefix}/input/data/{file}" for file in files]
+
+
+def test_of_a_folder_that_holds_more_only_the_named_files_are_taken(
+    prefix: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = prefix / "input" / "data" / "data"
+    for name in ("mine.h5", "other.h5", "below/mine2.h5"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    (prefix / "input" / "config" / "inputdataconfig.json").write_text(json.dumps({"data": {}}))
+    place = Place(prefix, ROOT)
+    monkeypatch.setenv("PROJECTION_DATA", "mine.h5,mine2.h5")
+    assert place.data_files() == [folder / "below" / "mine2.h5", folder / "mine.h5"]
+    monkeypatch.setenv("PROJECTION_DATA", "absent.h5")
+    with pytest.raises(ProjectionError, match=r"the channel data holds no absent\.h5, only: below, .*"):
+        place.data_files()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from launchers.sagemaker.experiment import read_experiment
 from launchers.sagemaker.hyperparameters import arguments, config_names, decode, encode, experiment_of
 from projection.errors import ProjectionError
+from projection.resolve import resolved
+from tests.conftest import ROOT
 
 # what looks like something else: to YAML, to JSON, to a shell or to a command line
 TRICKY = [
@@ -75,6 +77,14 @@ def test_settings_are_what_they_would_be_on_the_command_line(settings: dict[str,
 def test_texts_of_the_python_sdk_lose_their_quotes(text: str) -> None:
     assert decode(json.dumps(text)) == text
     assert decode(encode({"a": text})["a"]) == text
+
+
+def test_none_of_the_python_sdk_is_null() -> None:
+    given = {"config": "tiny", "model.window": "None", "model.preprocess": "null", "trainer.max_epochs": "3"}
+    model = resolved(["--config", str(ROOT / "configs" / "demo.yaml"), *arguments(given)])["model"]["init_args"]
+    assert model["window"] is None
+    assert model["preprocess"] is None
+    assert encode({"a": "None"}) == {"a": '"None"'}, "which stays a text"
 
 
 def test_a_class_keeps_its_arguments_and_a_part_of_it_can_be_changed() -> None:

@@ -55,8 +55,58 @@ def test_recent_jobs_are_listed_newest_first(command: Command, cloud: Cloud) -> 
     assert sorted(line.split()[-2:] for line in lines) == [["Completed", "one"], ["Completed", "two"]]
     assert datetime.strptime(lines[0][:16], "%Y-%m-%d %H:%M")
     # the server itself puts them in no order
-    newest = {"SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 20}
+    newest = {"SortBy": "CreationTime", "SortOrder": "Descending"}
     assert cloud.asked("ListTrainingJobs") == [newest]
+
+
+def test_the_newest_of_this_project_s_jobs_are_listed(
+    command: Command, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "_SHOWN", 2)
+    for name in ("one", "two", "three"):
+        command("submit", EXP="demo", JOB_NAME=name)
+    command("submit", EXP="demo", JOB_NAME="another", PREFIX="another")
+    listed = [line.split()[-1] for line in command("status").splitlines()]
+    assert len(set(listed[:2]) & {"one", "two", "three"}) == 2
+    assert command("status").splitlines()[2:] == ["These are the newest 2; ALL=1 lists all."]
+    assert sorted(line.split()[-1] for line in command("status", ALL="1").splitlines()) == ["one", "three", "two"]
+    assert [line.split()[-1] for line in command("status", PREFIX="another").splitlines()] == ["another"]
+    assert len(command("status", BUCKET="", ALL="1").splitlines()) == 4
+
+
+def test_what_is_typed_when_a_job_goes_on_counts(command: Command, cloud: Cloud) -> None:
+    command("submit", "--trainer.max_epochs", "3", **DEMO, INSTANCE="ml.g5.xlarge", TIME="1:00:00")
+    key = "projection/jobs/demo-1/checkpoints/checkpoints/last.ckpt"
+    boto3.client("s3", region_name=REGION).put_object(Bucket=BUCKET, Key=key, Body=b"state")
+    cloud.states["demo-1"] = {"TrainingJobStatus": "Stopped"}
+    longer = {"TYPED": "JOB TIME INSTANCE", "TIME": "5:00:00", "INSTANCE": "ml.p4d.24xlarge"}
+    words = ["--trainer.max_epochs", "9"]
+    with pytest.raises(RefusedError, match="of at most 5 instance hours, more than HOURS=4"):
+        command("resume", *words, **JOB, **longer, HOURS="4")
+    with pytest.raises(RefusedError, match=r"InstanceType: 'ml\.huge' is none of"):
+        command("resume", **JOB, TYPED="INSTANCE", INSTANCE="ml.huge")
+    with pytest.raises(RefusedError, match="has its files already; ARGS can only change settings"):
+        command("resume", "--config", "configs/exp.yaml", **JOB)
+    command("resume", *words, **JOB, **longer)
+    first, second = cloud.asked("CreateTrainingJob")
+    assert second["StoppingCondition"] == {"MaxRuntimeInSeconds": 5 * 3600}
+    assert second["ResourceConfig"] == first["ResourceConfig"] | {"InstanceType": "ml.p4d.24xlarge"}
+    assert second["HyperParameters"] == first["HyperParameters"] | {"trainer.max_epochs": "9"}
+
+
+def test_a_run_is_continued_by_one_job_at_a_time(command: Command, cloud: Cloud) -> None:
+    command("submit", **DEMO)
+    command("submit", EXP="demo", JOB_NAME="demo-2")
+    key = "projection/jobs/demo-1/checkpoints/checkpoints/last.ckpt"
+    boto3.client("s3", region_name=REGION).put_object(Bucket=BUCKET, Key=key, Body=b"state")
+    cloud.states["demo-1"] = {"TrainingJobStatus": "Stopped"}
+    command("resume", **JOB)
+    second = cloud.asked("CreateTrainingJob")[-1]["TrainingJobName"]
+    cloud.running.add(second)
+    with pytest.raises(RefusedError, match=f"{second} goes on from the state of demo-1 already; `make sagemaker-stop"):
+        command("resume", **JOB)
+    cloud.running.clear()
+    command("resume", **JOB)
 
 
 def test_a_job_is_described(command: Command, cloud: Cloud) -> None:

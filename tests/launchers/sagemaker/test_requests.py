@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from launchers.sagemaker.channels import Data, data_there
 from launchers.sagemaker.checks import violations
-from launchers.sagemaker.request import Request, training_request
+from launchers.sagemaker.request import Request, instance_hours, resumed, training_request
 from launchers.sagemaker.settings import METRICS, Settings, job_name, region
 from projection.errors import ProjectionError
 from tests.conftest import ROOT
@@ -30,7 +31,7 @@ def request_(monkeypatch: pytest.MonkeyPatch) -> Request:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     hyperparameters = {"config": "benchmark/all", "trainer.max_epochs": "5"}
-    return training_request(Settings(), hyperparameters, "s3://ecg-bucket/c/", ["s3://ecg-bucket/d/"] * 2, "abc")
+    return training_request(Settings(), hyperparameters, "s3://ecg-bucket/c/", Data(("s3://ecg-bucket/d/",) * 2), "abc")
 
 
 def test_a_right_request_is_not_refused(request_: Request) -> None:
@@ -46,7 +47,7 @@ def test_a_request_without_wishes_is_cheap_plain_and_complete(monkeypatch: pytes
     needed = {"EXP": "exp", "JOB_NAME": "exp-1", "REGION": REGION, "ROLE": ROLE, "BUCKET": BUCKET, "IMAGE": IMAGE}
     for name in VARIABLES:
         monkeypatch.setenv(name, needed.get(name, ""))
-    found = training_request(Settings(), {"config": "exp"}, "s3://ecg-bucket/c/", ["s3://ecg-bucket/d/"], "abc")
+    found = training_request(Settings(), {"config": "exp"}, "s3://ecg-bucket/c/", Data(("s3://ecg-bucket/d/",)), "abc")
     places = {"config": f"s3://{BUCKET}/projection/jobs/exp-1/config/"}
     places |= {"code": "s3://ecg-bucket/c/", "data": "s3://ecg-bucket/d/"}
     metrics = found["AlgorithmSpecification"].pop("MetricDefinitions")
@@ -96,7 +97,7 @@ def test_every_wish_stands_in_its_own_field(request_: Request, monkeypatch: pyte
     wishes |= {"REQUEST": '{"StoppingCondition": {"MaxPendingTimeInSeconds": 7200}}'}
     for name, value in {**wishes, "METRICS": "val/auroc my/own", "TAGS": "a=1,b=x=y"}.items():
         monkeypatch.setenv(name, value)
-    found = training_request(Settings(), {}, "s3://ecg-bucket/c/", [], "abc")
+    found = training_request(Settings(), {}, "s3://ecg-bucket/c/", Data(()), "abc")
     assert found["ResourceConfig"]["VolumeSizeInGB"] == 70
     assert found["ResourceConfig"]["InstanceCount"] == 3
     times = {"MaxRuntimeInSeconds": 3723, "MaxWaitTimeInSeconds": 172800, "MaxPendingTimeInSeconds": 7200}
@@ -218,7 +219,7 @@ def test_wrong_settings_are_named(monkeypatch: pytest.MonkeyPatch, name: str, va
     monkeypatch.setenv("REGION", REGION)
     monkeypatch.setenv(name, value)
     with pytest.raises(ProjectionError, match="^" + told.replace("[", r"\[")):
-        training_request(Settings(), {}, "", [], "")
+        training_request(Settings(), {}, "", Data(()), "")
 
 
 def test_settings_whose_names_sound_like_secrets_are_none(request_: Request) -> None:
@@ -238,7 +239,7 @@ def test_local_disks_get_no_key_of_the_users(
     monkeypatch: pytest.MonkeyPatch, request_: Request, instance: str, local: bool
 ) -> None:
     monkeypatch.setenv("INSTANCE", instance)
-    request = training_request(Settings(), {}, "s3://ecg-bucket/c/", [], "abc")
+    request = training_request(Settings(), {}, "s3://ecg-bucket/c/", Data(()), "abc")
     assert ("VolumeKmsKeyId" in request["ResourceConfig"]) is not local
     assert violations(request, REGION) == []
 
@@ -266,3 +267,88 @@ def test_jobs_of_different_experiments_can_be_told_apart() -> None:
     long = names["benchmark/superdiagnostic+nets/inception1d"]
     assert re.fullmatch(r"superdiagnostic--inception1d-[0-9a-f]{4}", long)
     assert job_name("a-b")[:3] != job_name("a+b")[:3]
+
+
+FILES = ["ptbxl_100hz.h5", "other.h5"]
+
+
+@pytest.mark.parametrize(
+    ("places", "files", "channels", "named"),
+    [
+        (["s3://b/ecg/mine.h5"], FILES[:1], ["s3://b/ecg/mine.h5"], "mine.h5"),
+        (["s3://b/ecg/"], FILES[:1], ["s3://b/ecg/ptbxl_100hz.h5"], "ptbxl_100hz.h5"),
+        (["s3://b/ecg"], FILES, ["s3://b/ecg/ptbxl_100hz.h5", "s3://b/ecg/other.h5"], "ptbxl_100hz.h5,other.h5"),
+        (["s3://b/1.h5", "s3://c/2.hdf5"], FILES, ["s3://b/1.h5", "s3://c/2.hdf5"], "1.h5,2.hdf5"),
+        (["fsx://fs-1/mount/ecg"], FILES, ["fsx://fs-1/mount/ecg"], "ptbxl_100hz.h5,other.h5"),
+    ],
+)
+def test_data_that_are_there_are_found_by_the_names_of_their_files(
+    places: list[str], files: list[str], channels: list[str], named: str
+) -> None:
+    assert data_there(places, files) == Data(tuple(channels), {"PROJECTION_DATA": named})
+
+
+@pytest.mark.parametrize("places", [["s3://b/1.h5"], ["s3://b/1.h5"] * 3])
+def test_data_that_are_not_as_many_as_the_experiment_names_are_refused(places: list[str]) -> None:
+    with pytest.raises(ProjectionError, match=r"a place for each of 2 data files \(ptbxl_100hz\.h5, other\.h5\)"):
+        data_there(places, FILES)
+
+
+@pytest.mark.parametrize(("kind", "system"), [("fsx", "FSxLustre"), ("efs", "EFS")])
+def test_a_file_system_is_mounted_read_only_and_needs_a_network(request_: Request, kind: str, system: str) -> None:
+    place = f"{kind}://fs-0123456789abcdef0/mount/ecg"
+    request = training_request(Settings(), {}, "s3://ecg-bucket/c/", Data((place,)), "abc")
+    assert request["InputDataConfig"][-1]["DataSource"] == {
+        "FileSystemDataSource": {
+            "FileSystemId": "fs-0123456789abcdef0",
+            "FileSystemAccessMode": "ro",
+            "FileSystemType": system,
+            "DirectoryPath": "/mount/ecg",
+        }
+    }
+    assert violations(request, REGION) == []
+    del request["VpcConfig"]
+    (told,) = violations(request, REGION)
+    assert told == "VpcConfig: missing; the file system of the channel data needs SUBNETS and SECURITY_GROUPS"
+
+
+def test_files_in_s3_can_be_read_as_they_are_needed(monkeypatch: pytest.MonkeyPatch, request_: Request) -> None:
+    monkeypatch.setenv("MODE", "FastFile")
+    request = training_request(Settings(), {}, "s3://ecg-bucket/c/", Data(("s3://bucket/x.h5",)), "abc")
+    assert [each["InputMode"] for each in request["InputDataConfig"]] == ["File", "File", "FastFile"]
+    assert violations(request, REGION) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "changed"),
+    [
+        ({"INSTANCE": "ml.g5.xlarge"}, {"ResourceConfig": {"InstanceType": "ml.g5.xlarge"}}),
+        ({"COUNT": "1", "VOLUME": "9"}, {"ResourceConfig": {"InstanceCount": 1, "VolumeSizeInGB": 9}}),
+        (
+            {"TIME": "1:00:00"},
+            {"StoppingCondition": {"MaxRuntimeInSeconds": 3600, "MaxWaitTimeInSeconds": 7200}},
+        ),
+        (
+            {"WAIT": "3-00:00:00"},
+            {"StoppingCondition": {"MaxRuntimeInSeconds": 29 * 3600, "MaxWaitTimeInSeconds": 72 * 3600}},
+        ),
+        ({"SPOT": ""}, {"EnableManagedSpotTraining": False, "StoppingCondition": {"MaxRuntimeInSeconds": 29 * 3600}}),
+        ({}, {}),
+    ],
+)
+def test_what_is_typed_anew_is_all_that_changes(
+    monkeypatch: pytest.MonkeyPatch, request_: Request, typed: dict[str, str], changed: dict[str, Any]
+) -> None:
+    for name in ("INSTANCE", "COUNT", "SPOT"):
+        monkeypatch.delenv(name)  # as a site may say otherwise by now
+    for name, value in typed.items():
+        monkeypatch.setenv(name, value)
+    expected = copy.deepcopy(request_)
+    resources = changed.get("ResourceConfig", {})
+    expected |= {**changed, "ResourceConfig": expected["ResourceConfig"] | resources}
+    assert resumed(request_, Settings(), typed) == expected
+
+
+def test_instance_hours_are_those_of_all_jobs(request_: Request) -> None:
+    assert instance_hours([request_]) == 58
+    assert instance_hours([request_] * 3) == 174

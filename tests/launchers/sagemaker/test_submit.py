@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import json
 import os
 import re
@@ -79,6 +80,66 @@ def test_what_is_submitted_is_announced_and_found_again(command: Command, cloud:
     for name in set(request) - {"Environment", "AlgorithmSpecification", "Tags"}:
         assert described[name] == request[name]
     assert service.list_tags(ResourceArn=described["TrainingJobArn"])["Tags"] == request["Tags"]
+
+
+def test_experiments_and_seeds_are_a_job_each(command: Command, cloud: Cloud) -> None:
+    lists = {"EXP": "tiny,tiny+nets/s4", "SEEDS": "0,1", "TIME": "2:00:00"}
+    shown = json.loads(command("submit", "--trainer.max_epochs", "3", **lists, DRY_RUN="1"))
+    told = command("submit", "--trainer.max_epochs", "3", **lists)
+    assert "4 jobs of at most 8 instance hours.\n" in told
+    requests = cloud.asked("CreateTrainingJob")
+    names = [request["TrainingJobName"] for request in requests]
+    assert len(set(names)) == 4
+    assert told.count("Submitted ") == 4
+    given = [request["HyperParameters"] for request in requests]
+    assert given == [request["HyperParameters"] for request in shown]
+    assert [(each["config"], each["seed_everything"]) for each in given] == [
+        *(("tiny", "0"), ("tiny", "1"), ("tiny+nets/s4", "0"), ("tiny+nets/s4", "1"))
+    ]
+    configs = [
+        yaml.safe_load(stored(f"{sources(one)['config']}{one['HyperParameters']['config']}.yaml")) for one in requests
+    ]
+    assert [(config["seed_everything"], config["trainer"]["max_epochs"]) for config in configs] == [
+        *((0, 3), (1, 3), (0, 3), (1, 3))
+    ]
+    assert len({sources(request)["data"] for request in requests}) == 1
+    with pytest.raises(RefusedError, match="JOB_NAME=one names one job; EXP and SEEDS ask for several"):
+        command("submit", **lists, JOB_NAME="one")
+
+
+def test_what_could_cost_much_is_asked_for(command: Command, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    much = {"EXP": "tiny", "SEEDS": "0,1", "COUNT": "2", "TIME": "2-00:00:00"}
+    told = r"2 jobs of at most 192 instance hours, more than HOURS=100"
+    with pytest.raises(RefusedError, match=f"{told}; nothing was submitted"):
+        command("submit", **much)
+    terminal = io.StringIO("no\nyes\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", terminal)
+    with pytest.raises(RefusedError, match="nothing was submitted"):
+        command("submit", **much)
+    assert not cloud.requests
+    assert f"{told}. Submit? [y/N]" in command("submit", **much)
+    command("submit", **much, HOURS="192")
+    assert len(cloud.asked("CreateTrainingJob")) == 4
+
+
+def test_data_that_are_there_are_neither_needed_here_nor_uploaded(command: Command, cloud: Cloud, home: Path) -> None:
+    words = ["--data.path", "data/elsewhere.h5"]
+    there = {"EXP": "tiny", "DATA": "s3://hospital/ecg", "MODE": "FastFile"}
+    with pytest.raises(RefusedError, match=r"there is no file s3://hospital/ecg/elsewhere\.h5"):
+        command("submit", *words, **there)
+    storage = boto3.client("s3", region_name=REGION)
+    storage.create_bucket(Bucket="hospital", CreateBucketConfiguration={"LocationConstraint": REGION})
+    storage.put_object(Bucket="hospital", Key="ecg/elsewhere.h5", Body=b"data")
+    cloud.stored.clear()
+    command("submit", *words, **there)
+    (request,) = cloud.asked("CreateTrainingJob")
+    assert sources(request)["data"] == "s3://hospital/ecg/elsewhere.h5"
+    assert request["Environment"]["PROJECTION_DATA"] == "elsewhere.h5"
+    assert request["InputDataConfig"][-1]["InputMode"] == "FastFile"
+    assert not [path for path in cloud.stored if ".h5" in path]
+    with pytest.raises(RefusedError, match=r"DATA is places such as s3://bucket/ptbxl_100hz\.h5; found: /data"):
+        command("submit", EXP="tiny", DATA="/data")
 
 
 def test_what_is_there_is_not_uploaded_again(command: Command, cloud: Cloud) -> None:
