@@ -119,6 +119,13 @@ sagemaker-resume: ## Submit SageMaker job $JOB again: it goes on from its last s
 sagemaker-fetch: ## Bring SageMaker job $JOB home into runs/
 	@launchers/sagemaker/sagemaker.sh fetch
 
+.PHONY: kubernetes skypilot
+kubernetes: $(VENV)/.installed ## Print a Kubernetes Job that trains configs/$EXP.yaml in $IMAGE: make ... | kubectl apply -f -
+	@launchers/with_args.sh launchers/kubernetes/job.sh
+
+skypilot: $(VENV)/.installed ## Print a SkyPilot task that trains configs/$EXP.yaml with the data in $DATA, into $RUNS
+	@launchers/with_args.sh launchers/skypilot/task.sh
+
 .PHONY: image sif
 image: ## Build the container image with docker or podman
 	launchers/with_args.sh containers/build.sh

@@ -60,3 +60,22 @@ read_site() {
         printf -v "${name%%=*}" '%s' "${name#*=}"
     done
 }
+
+# read_training ARGUMENTS: for launchers that print what a cluster is to run, sets `run`, its name; `gpus`; and the words
+# of the image's command, as JSON in `listed` and quoted for a shell in `typed`.
+# shellcheck disable=SC2034
+read_training() {
+    local experiment=${EXP:-demo} python=${VENV:-$home/.venv}/bin/python told folder
+    [[ -x $python ]] || fail "there is no $python; \`make setup\` makes it, or set VENV"
+    gpus=${GPUS:-1}
+    [[ $gpus =~ ^[0-9]+$ ]] || fail "GPUS is a number; found: $gpus"
+    told=$(cd "$home" && "$python" -m projection resolve "$experiment" --field=folder "$@" 2>&1) ||
+        fail "$(tail -n 3 <<<"$told")"
+    folder=$(tail -n 1 <<<"$told")
+    run=${RUN:-$(tr -cs 'a-z0-9\n' - <<<"${experiment,,}" | cut -c 1-40)-$(date +%Y%m%d-%H%M%S)}
+    [[ $run =~ ^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$ ]] || fail "RUN is a name of small letters, digits and -; found: $run"
+    set -- fit --config "$experiment" "$@" --trainer.default_root_dir "$folder/$run" --ckpt_path last
+    if ((gpus)); then set -- "$@" --trainer.accelerator gpu --trainer.devices "$gpus"; else set -- "$@" --trainer.accelerator cpu; fi
+    listed=$("$python" -c 'import json, sys; print(json.dumps(sys.argv[1:]))' "$@")
+    typed=${*@Q}
+}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prepares what the tests of launchers and containers run against, on a bare Debian machine: Slurm, podman and a
 # registry from its packages, Apptainer, and a root file system for a base image below build/engines; and Chromium for
-# the test of the report; SageMaker's SDK. Where something cannot be had, it says so and the tests that need it are skipped.
+# the test of the report; and what reads what launchers write. Where something cannot be had, it says so and the tests that need it are skipped.
 #
 #   tests/engines/install.sh && PATH=$PWD/build/engines/bin:$PATH make test
 set -euo pipefail
@@ -102,13 +102,15 @@ make_root_file_system() {
     rm -rf "$root"
 }
 
-# SageMaker's own SDK, in an environment of its own: what it needs is not what projection needs.
-install_sdk() {
-    [[ -x $engines/sdk/bin/python ]] && return
-    rm -rf "$engines/sdk.partial"
-    python3 -m venv "$engines/sdk.partial"
-    "$engines/sdk.partial/bin/python" -m pip install --quiet --disable-pip-version-check 'sagemaker<3'
-    mv "$engines/sdk.partial" "$engines/sdk"
+# What reads what the launchers write: SageMaker's SDK, Kubernetes' and SkyPilot's schemas. An environment of its own,
+# since what they need is not what projection needs.
+install_readers() {
+    [[ -x $engines/readers/bin/python ]] && return
+    rm -rf "$engines/readers"
+    python3 -m venv "$engines/readers.partial"
+    "$engines/readers.partial/bin/python" -m pip install --quiet --disable-pip-version-check \
+        'sagemaker<3' kubernetes-validate skypilot
+    mv "$engines/readers.partial" "$engines/readers"
 }
 
 # Building a .def as root without all capabilities takes identities to map to.
@@ -125,7 +127,7 @@ if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
 fi
 mkdir -p "$engines"
 # each in a shell of its own: `set -e` holds there, and one failure leaves the others alone
-for step in install_packages install_browser install_apptainer allow_fake_root make_root_file_system install_sdk; do
+for step in install_packages install_browser install_apptainer allow_fake_root make_root_file_system install_readers; do
     (
         set -e
         "$step"

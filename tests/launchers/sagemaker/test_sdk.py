@@ -21,7 +21,7 @@ from tests.launchers.sagemaker.conftest import BUCKET, ROLE
 
 pytestmark = pytest.mark.slow  # AWS's interface
 
-SDK = ENGINES / "sdk" / "bin" / "python"
+SDK = ENGINES / "readers" / "bin" / "python"
 
 
 @pytest.fixture
