@@ -44,7 +44,7 @@ data: $(VENV)/.installed ## Make the data files of configs/$EXP.yaml that are mi
 	@launchers/with_args.sh $(BIN)/python -m projection data "$$EXP"
 
 .PHONY: table
-table: $(VENV)/.installed ## Train what is missing of $LABELS x $NETS x $SEEDS, here or with LAUNCHER=slurm, and lay it beside published numbers
+table: $(VENV)/.installed ## Train what is missing of $LABELS x $NETS x $SEEDS, here or with LAUNCHER=slurm|sagemaker, and lay it beside published numbers
 	@launchers/with_args.sh $(BIN)/python -m projection.benchmark
 
 .PHONY: test check lint

@@ -7,7 +7,8 @@
 #
 # ENGINE chooses docker or podman; CONTAINER is the .sif to write (default ~/projection_latest.sif).
 # PLATFORM is another platform to build for, such as linux/amd64.
-# The image holds the working tree without what git ignores, and names its commit as its revision.
+# The image holds the working tree without what git ignores, and names its commit as its revision. What is installed in
+# it stands in build/NAME_TAG.packages.txt, or beside the .sif.
 set -euo pipefail
 
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -64,7 +65,18 @@ build_image() {
     [[ $engine != *podman ]] || options=(--format docker ${options[@]+"${options[@]}"})
     do_it "$engine" build ${PLATFORM:+--platform "$PLATFORM"} --file "$file" --tag "$reference" ${base:+--build-arg "BASE=$base"} \
         ${torch:+--build-arg "TORCH_VARIANT=$torch"} --build-arg "REVISION=$revision" ${options[@]+"${options[@]}"} .
+    if [[ -z $dry_run ]]; then lay_packages_of_image "$engine" "$reference"; fi
     if [[ -n $push ]]; then push_image "$engine" "$reference"; fi
+}
+
+# Nothing runs: the image may be for another platform.
+lay_packages_of_image() {
+    local container list=$home/build/${name//\//-}_$tag.packages.txt
+    mkdir -p "$home/build"
+    container=$("$1" create "$2")
+    "$1" cp "$container:/opt/packages.txt" "$list"
+    "$1" rm "$container" >/dev/null
+    echo "What is in it: $list"
 }
 
 # Docker says the digest by itself.
@@ -85,6 +97,10 @@ build_sif() {
     do_it "$engine" build --force ${bootstrap:+--build-arg "BOOTSTRAP=$bootstrap"} ${base:+--build-arg "BASE=$base"} \
         ${torch:+--build-arg "TORCH_VARIANT=$torch"} --build-arg "REVISION=$revision" ${options[@]+"${options[@]}"} \
         "$target.partial" containers/projection.def
+    if [[ -z $dry_run ]]; then
+        "$engine" exec "$target.partial" cat /opt/packages.txt >"${target%.sif}.packages.txt"
+        echo "What is in it: ${target%.sif}.packages.txt"
+    fi
     do_it mv "$target.partial" "$target"
     if [[ -n $push ]]; then do_it "$engine" push "$target" "oras://$registry/$name:$tag"; fi
 }

@@ -52,6 +52,13 @@ install_project() {
     cd /opt/projection
     "$python" -m projection --help >/dev/null
     "$python" -m projection fit --help >/dev/null
+    list_packages "$python" >/opt/packages.txt
+}
+
+# What is in the image, a line a package, for whoever has to know; build.sh lays it beside the image.
+list_packages() {
+    "$1" -m pip list --disable-pip-version-check --format=freeze
+    dpkg-query --show --showformat='${Package}=${Version}\n' 2>/dev/null || true
 }
 
 case ${1:-} in

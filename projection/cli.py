@@ -15,12 +15,12 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from typing_extensions import override
 
 from projection import nets, tasks, transforms  # noqa: F401 - so that their classes are known by short names
-from projection.data.datamodule import PTBXLDataModule  # noqa: F401 - likewise
+from projection.data.datamodule import PTBXLDataModule
 from projection.errors import ProjectionError
 from projection.experiment import BASE_CONFIG, RUNS, experiment_name, with_configs
 from projection.messages import keep_quiet, readable_errors
 from projection.parser import Parser
-from projection.places import config_files, direct_output, options_left_out
+from projection.places import config_files, direct_output, options_of_other_data
 from projection.runs.folder import (
     begun_run,
     check_checkpoint,
@@ -118,8 +118,8 @@ class ProjectionCLI(LightningCLI):
             if not config.ckpt_path:
                 rank_zero_warn(f"No --ckpt_path: `{self.subcommand}` will judge the model with its initial weights.")
         check_checkpoint(config.ckpt_path)
-        if left_out := options_left_out(config):
-            rank_zero_info(f"Left out, since {config.data.class_path} takes none: {', '.join(left_out)}.")
+        if told := options_of_other_data(config):
+            rank_zero_info(told)
         parser = self._parser(self.subcommand)
         for name, switch in _SWITCHES.items():
             if config.trainer[switch] is False:
@@ -141,12 +141,16 @@ class ProjectionCLI(LightningCLI):
         return trainer
 
     def before_predict(self) -> None:
-        """Warn where Lightning would hand a batch to `forward` as it is."""
-        if not is_overridden("predict_step", self.model):
-            rank_zero_warn(
-                f"{type(self.model).__name__} has no predict_step, so its forward is given whole batches, (x, y, ids). "
-                "Define predict_step(self, batch, batch_idx) to return probabilities."
-            )
+        """Refuse, or warn of, a model to whose `forward` Lightning would hand a batch as it is."""
+        if is_overridden("predict_step", self.model):
+            return
+        told = (
+            f"{type(self.model).__name__} has no predict_step, so its forward is given whole batches, (x, y, ids). "
+            "Define predict_step(self, batch, batch_idx) to return probabilities."
+        )
+        if isinstance(self.datamodule, PTBXLDataModule):
+            raise ProjectionError(told)
+        rank_zero_warn(told)
 
     def after_fit(self) -> None:
         """Judge the best checkpoint and show the results."""
@@ -218,6 +222,11 @@ class ProjectionCLI(LightningCLI):
         given = config.trainer.default_root_dir
         if self.subcommand == "fit" and config.ckpt_path == "last":
             given = given or begun_run(config_files(config))
+            if not given:
+                raise ProjectionError(
+                    "`--ckpt_path last` goes on in a run folder, and none is named. `--config RUN/config.yaml` goes on "
+                    "in RUN, such as runs/demo/latest; `--trainer.default_root_dir FOLDER` begins FOLDER, or goes on."
+                )
         folder = Path(given).resolve() if given else self._default_folder(config)
         if self.subcommand != "fit":
             return folder.parent / unused(folder.parent, folder.name)

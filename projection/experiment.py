@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from projection.errors import ProjectionError
+from projection.errors import ProjectionError, did_you_mean
 
 _PACKAGE = Path(__file__).resolve().parent
 # beside the package in a clone, inside of it where it was installed from a wheel
@@ -130,7 +130,9 @@ def _there(root: Path, wanted: str) -> str:
         return f"there is {' '.join(meant)}"
     if kind in _PARTS:
         return f"there are {' '.join(sorted(name for name in names if name.startswith(kind)))}"
-    return f"experiments: {' '.join(sorted(name for name in names - {'base'} if not name.startswith(_PARTS)))}"
+    experiments = sorted(name for name in names - {"base"} if not name.startswith(_PARTS))
+    near = did_you_mean(wanted.removesuffix(".yaml"), experiments)
+    return f"{near + ' ' if near else ''}experiments: {' '.join(experiments)}"
 
 
 def experiment_name(configs: Sequence[Path], model: str) -> str:

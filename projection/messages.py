@@ -12,6 +12,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from projection.errors import ProjectionError
+from projection.parser import condensed
 
 # PyTorch deprecates what this Lightning calls in every step; `--ckpt_path last` in a new folder is how launchers start
 # every run; LightningCLI is called as a program calls it; a checkpoint is judged elsewhere than where it was made
@@ -63,6 +64,8 @@ def readable_errors() -> Iterator[None]:
         raise ProjectionError(" ".join([str(error), *more])) from error
     except ValueError as error:
         cause = _own_cause(error)
+        if cause is None and str(error).startswith("Does not validate"):
+            cause = ProjectionError(condensed(str(error)))  # what jsonargparse makes of a constructor's error
         if cause is None:
             raise
         raise cause from error

@@ -17,13 +17,15 @@ from projection.errors import did_you_mean
 
 _LONGEST_LIST = 20
 
+_NO_MODEL = r"'lightning\.LightningModule'"
 # what is found in a message, and what the user can do then
 _HINTS = {
     r"Option 'task' is not accepted": "data.task is called data.labels now.",
     r"projection\.models\b": "projection.models is called projection.nets now.",
     r"projection\.callbacks\b": "projection.callbacks is called projection.training now.",
+    r"are required: net$": "Name one, as in `--model.net XResNet1d`, or take it from a config: `--config nets/s4`.",
     r"are required: \w+\.model$": "`--config configs/exp.yaml` names a model, and so does `--model CLASS`.",
-    r"'lightning\.LightningModule'": "No config before this one names a model: stack it on one, as in demo+nets/s4.",
+    _NO_MODEL: "No config before this one names a model: stack it on one, as in EXP=demo+nets/s4.",
     r"dot import path string": "No class of ours has that name; others need their module, as in mine.MyNet.",
     r"positional arguments? but \d": "A net takes (leads, classes) first, then its own arguments.",
     r"unrecognized arguments: (?!-)": "An experiment or a file is named by --config, as in `--config demo`.",
@@ -51,6 +53,8 @@ class Parser(LightningArgumentParser):
         kwargs.setdefault("formatter_class", HelpFormatter)
         kwargs.setdefault("allow_abbrev", False)
         kwargs.setdefault("prog", "projection")
+        if shown := re.match(r"Help for .*=([\w.]+)$", kwargs.get("description") or ""):
+            kwargs["description"] += f"\n\n{(inspect.getdoc(locate(shown[1])) or '').partition('Args:')[0].strip()}"
         super().__init__(*args, **kwargs)
 
     @override
@@ -74,12 +78,14 @@ def condensed(message: str) -> str:
     Returns:
         The lines that name the option and the mistake.
     """
+    if "'lightning.LightningModule'" in message:
+        message = _HINTS[_NO_MODEL]
     lines = [line for line in message.splitlines() if line.strip() and not _NOISE.search(line)]
     text = "\n".join(lines) or message
     text = re.sub(r"Type collections\.abc\.Callable\S* .*? expects a function or a callable class: ", "", text)
     text = re.sub(r"Expected a typing\.Literal\[(.*?)\]\.", r"Expected one of \1.", text)
     text = text.replace("Expected a <class 'collections.abc.Sequence'>.", "Expected a list, such as [9,10].")
-    text = re.sub(r"(is not accepted)\. Got value: Namespace\(.*\)", r"\1", text)
+    text = re.sub(r"(\. Got|\n *Given) value: Namespace\(.*", "", text)
     hints = [hint for found, hint in _HINTS.items() if re.search(found, message, re.MULTILINE)]
     return "\n".join([text, *hints])
 

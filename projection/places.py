@@ -8,6 +8,8 @@ from jsonargparse import Namespace
 
 from projection.runs.folder import CHECKPOINTS, title, unused
 
+_OWN_DATA = "projection.data.datamodule.PTBXLDataModule"
+
 
 def config_files(config: Namespace) -> list[Path]:
     """List the configuration files that were given, in order."""
@@ -35,9 +37,15 @@ def direct_output(config: Namespace, folder: Path) -> None:
                 logger.init_args.id = logger.init_args.id or os.environ.get("WANDB_RUN_ID", identity)
 
 
-def options_left_out(config: Namespace) -> list[str]:
-    """List what configuration files say of data, such as PTB-XL's labels, that the chosen data module does not take."""
+def options_of_other_data(config: Namespace) -> str:
+    """Tell which options of other data, such as PTB-XL's, the chosen data module takes from configuration files."""
     parts = [(yaml.safe_load(file.read_text("utf-8")) or {}).get("data") or {} for file in config_files(config)]
-    said = {name for part in parts if isinstance(part, dict) for name in part.get("init_args") or {}}
-    taken = config.data.get("init_args")
-    return sorted(f"data.{name}" for name in said - (set(vars(taken)) if taken else set()))
+    parts = [part for part in parts if isinstance(part, dict)]
+    if any("class_path" in part for part in parts) or config.data.class_path == _OWN_DATA:
+        return ""
+    said = {name for part in parts for name in part.get("init_args") or {}}
+    taken = vars(config.data.init_args) if config.data.get("init_args") else {}
+    kept = [f"data.{name}={taken[name]}" for name in sorted(said & taken.keys())]
+    lost = [f"data.{name}" for name in sorted(said - taken.keys())]
+    told = [f"taken: {', '.join(kept)}"] * bool(kept) + [f"left out: {', '.join(lost)}"] * bool(lost)
+    return f"Of what the experiment says of other data, {config.data.class_path} has {'; '.join(told)}." if told else ""

@@ -27,6 +27,7 @@ PARSING = (
     [
         (["--config", "missing.yaml"], "File does not exist: missing.yaml; experiments: benchmark/all "),
         (["--config", "configs/presets/emma.yaml"], "presets/emma.yaml; there are presets/augment presets/bf16 "),
+        (["--config", "dem"], "there is no configs/dem.yaml; Did you mean demo? experiments: "),
         (["--config", "DEMO", "--data.pth", "x"], "Option 'pth' is not accepted"),
         (["--config", "DEMO", "--trainr.max_epochs", "1"], "unrecognized arguments: --trainr.max_epochs"),
         (["--config", "DEMO", "--data.labels", "everything"], "Expected one of 'all', 'diagnostic'"),
@@ -38,6 +39,10 @@ PARSING = (
         (["--config", "DEMO", "--data.path", "FILE", "--data.transforms", MIXUP], "Mixup needs an alpha above 0"),
         (["--config", "DEMO", "--data.test_folds", "[9]"], "in more than one of data.train_folds"),
         ([], "the following arguments are required: fit.model"),
+        (
+            ["--config", "DEMO", "--data.path", "FILE", "--model.net", "tests.own_module.TutorialModel"],
+            "A net takes (leads, classes) first, then its own arguments.",
+        ),
     ],
 )
 def test_mistakes_give_a_few_readable_lines(
@@ -74,7 +79,7 @@ def test_mistakes_give_a_few_readable_lines(
         ),
         (
             ["--config", "nets/s4+demo"],
-            "No config before this one names a model: stack it on one, as in demo+nets/s4.",
+            "No config before this one names a model: stack it on one, as in EXP=demo+nets/s4.",
         ),
         (["demo"], "An experiment or a file is named by --config, as in `--config demo`."),
         (
@@ -92,6 +97,7 @@ def test_mistakes_give_a_few_readable_lines(
         ),
         (["--model.help", "S4"], "`--model ClassificationTask --model.net.help XResNet1d` shows a net."),
         ([], "`--config configs/exp.yaml` names a model, and so does `--model CLASS`."),
+        (["--model", "ClassificationTask"], "Name one, as in `--model.net XResNet1d`, or take it from a config"),
     ],
 )
 def test_what_was_meant_is_told(run: Run, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,6 +123,7 @@ def test_the_options_of_the_data_are_shown(run: Run, capsys: pytest.CaptureFixtu
     for words, shown in (
         (["--data.help"], "--data.labels"),
         (["--data.help", "tests.own_module.TwoLeads"], "Help for --data.help=tests.own_module.TwoLeads"),
+        (["--data.help", "projection.data.ecg.ECGDataModule"], "Set `class_names` and `lead_names` in the constructor"),
         (["--help"], "Options of the data: --data.help"),
     ):
         with pytest.raises(SystemExit, match="0"):

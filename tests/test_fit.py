@@ -93,6 +93,12 @@ def test_a_run_without_a_state_is_not_begun_again_in_its_name(run: Run, corpus_f
         main(["fit", "--config", str(folder / "config.yaml"), "--ckpt_path", "last"])
 
 
+def test_going_on_needs_the_name_of_a_run(run: Run, tiny: list[str]) -> None:
+    with pytest.raises(SystemExit, match=r"`--ckpt_path last` goes on in a run folder, and none is named\."):
+        main(["fit", *tiny, "--ckpt_path", "last"])
+    assert not list(Path.cwd().iterdir())
+
+
 @pytest.mark.parametrize("how", [[], ["--ckpt_path", "checkpoints/best.ckpt"]])
 def test_a_folder_that_holds_a_run_is_not_overwritten(run: Run, fitted: Path, how: list[str]) -> None:
     folder = shutil.copytree(fitted, Path.cwd() / "mine")

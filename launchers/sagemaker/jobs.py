@@ -94,10 +94,10 @@ def resume(words: Sequence[str]) -> None:
 
 
 def fetch() -> None:
-    """Bring job JOB home as a run folder; of one that did not complete, also the state that it had saved."""
+    """Bring job JOB home as a run folder, FOLDER; of one that did not complete, also the state that it had saved."""
     job = _job(aws.client("sagemaker", region()))
     root, name = Path(os.environ.get("RUNS_PATH") or "runs"), job["TrainingJobName"]
-    folder = root / experiment_of(job.get("HyperParameters", {})) / name
+    folder = Path(os.environ.get("FOLDER") or root / experiment_of(job.get("HyperParameters", {})) / name)
     if folder.exists():
         raise ProjectionError(f"{folder} is there already")
     root.mkdir(parents=True, exist_ok=True)

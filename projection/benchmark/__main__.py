@@ -1,7 +1,7 @@
 """What `make table` calls, with arguments for `fit`: train what a table lacks, and make it.
 
-These variables say the rest: LABELS, NETS and SEEDS; LAUNCHER (local or slurm); TABLE, the name of the table's folder
-below RUNS_PATH (runs); DRY_RUN=1 prints what would be run.
+These variables say the rest: LABELS, NETS and SEEDS; LAUNCHER (local, slurm or sagemaker); TABLE, the name of the
+table's folder below RUNS_PATH (runs); DRY_RUN=1 prints what would be run.
 """
 
 import os
@@ -11,7 +11,7 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
-from projection.benchmark import cluster, training
+from projection.benchmark import cloud, cluster, training
 from projection.benchmark.cell_settings import changes, resolved
 from projection.benchmark.grid import HOME, Cell, TableError, cells_asked_for, table_folder
 from projection.errors import ProjectionError
@@ -37,15 +37,15 @@ def _make(arguments: Sequence[str]) -> Sequence[str]:
     launcher = os.environ.get("LAUNCHER") or "local"
     if not (HOME / "launchers").is_dir():
         raise TableError("tables are trained in a clone of projection, where its launchers are")
-    if launcher not in ("local", "slurm"):
-        raise TableError(f"LAUNCHER is local or slurm; found: {launcher}")
+    if launcher not in ("local", "slurm", "sagemaker"):
+        raise TableError(f"LAUNCHER is local, slurm or sagemaker; found: {launcher}")
     runs = cluster.runs_path() if launcher == "slurm" else HOME / (os.environ.get("RUNS_PATH") or "runs")
     folder = table_folder(runs)
     cells = cells_asked_for(os.environ, folder)
     with training.alone(folder) as held:
         settings = _settings(cells, arguments)
+        busy = cloud.collect(cells, folder) if launcher == "sagemaker" else cluster.queued(launcher == "slurm")
         _check_unchanged(settings)
-        busy = cluster.queued(launcher == "slurm")
         missing = [cell for cell in cells if not is_finished(cell.folder) and cell.folder not in busy]
         _say(cells, missing)
         if os.environ.get("DRY_RUN") == "1" and launcher == "local":
@@ -53,6 +53,9 @@ def _make(arguments: Sequence[str]) -> Sequence[str]:
             return []
         if launcher == "slurm":
             failed = _submit(missing, settings, arguments)
+        elif launcher == "sagemaker":
+            cloud.submit(missing, arguments, folder)
+            failed = []
         else:
             failed = _train(missing, settings, arguments, held)
         return [*failed, *_tabulate(cells, folder)]
@@ -80,7 +83,7 @@ def _check_unchanged(settings: Settings) -> None:
 def _say(cells: Sequence[Cell], missing: Sequence[Cell]) -> None:
     finished = sum(is_finished(cell.folder) for cell in cells)
     waiting = len(cells) - finished - len(missing)
-    queue = f", {waiting} in Slurm's queue" if waiting else ""
+    queue = f", {waiting} under way" if waiting else ""
     print(f"{len(cells)} cells: {finished} finished{queue}, {len(missing)} to train.", flush=True)
 
 

@@ -8,10 +8,11 @@ import yaml
 from projection import resolve
 from projection.benchmark.grid import HOME, Cell, TableError
 from projection.experiment import experiment_files
-from projection.runs.differences import ABSENT, differing, is_place
+from projection.runs.differences import ABSENT, PATH, differing, is_place
 from projection.runs.folder import CONFIG
 
 # a cell may go on elsewhere
+_CONTAINER = "/opt/ml/"
 _MACHINES = ("trainer.strategy", "trainer.devices", "trainer.num_nodes")
 
 
@@ -20,6 +21,19 @@ def resolved(cell: Cell, arguments: Sequence[str]) -> dict[str, Any]:
     settings = resolve.resolved(["--config", cell.experiment, "--seed_everything", str(cell.seed), *arguments])
     _check_own(cell, settings)
     return settings
+
+
+def _in_a_container(paths: Sequence[str]) -> bool:
+    """Tell whether the same file stood elsewhere in a container of SageMaker."""
+    return len({path.rpartition("/")[2] for path in paths}) == 1 and any(path.startswith(_CONTAINER) for path in paths)
+
+
+def _same_number(values: Sequence[str]) -> bool:
+    """Tell whether values differ in their writing alone, as 2 and 2.0 do."""
+    try:
+        return len({float(value) for value in values}) == 1
+    except ValueError:
+        return False
 
 
 def _check_own(cell: Cell, settings: Mapping[str, Any]) -> None:
@@ -47,7 +61,7 @@ def changes(cell: Cell, settings: Mapping[str, Any]) -> str:
     found = differing([yaml.safe_load(config.read_text()), settings])
     told = []
     for key, values in found.items():
-        if key in _MACHINES or is_place(key):
+        if key in _MACHINES or is_place(key) or (key == PATH and _in_a_container(values)):
             continue
         if ABSENT in values:
             # null there and a class here, or the other way round: not merely unknown to one of both
@@ -55,5 +69,7 @@ def changes(cell: Cell, settings: Mapping[str, Any]) -> str:
             if below is None:
                 continue
             values = [one if other == ABSENT else other for one, other in zip(values, below, strict=True)]
+        if _same_number(values):
+            continue
         told.append(f"{key.replace('.init_args', '')} {values[0]}, not {values[1]}")
     return ", ".join(told)

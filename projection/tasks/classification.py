@@ -22,7 +22,7 @@ from projection.errors import ProjectionError
 from projection.metrics import MacroAUROC, MacroAveragePrecision
 from projection.tasks.contract import Contract, check_contract
 from projection.tasks.initial_weights import load_matching
-from projection.tasks.losses import BinaryCrossEntropy, warn_of_probabilities
+from projection.tasks.losses import BinaryCrossEntropy, check_labels, warn_of_probabilities
 from projection.tasks.preprocessing import FixedTransforms, mean_and_std, preprocessed, rate_after
 from projection.tasks.windows import Aggregation, aggregate, sliding_windows
 from projection.transforms import RandomCrop, Transform, seeded_generator
@@ -130,6 +130,7 @@ class ClassificationTask(LightningModule):
             x, y = RandomCrop(self.window)(x, y, self._rate(), self._generator(x.device))
         logits = self._logits(x)
         if batch_idx == 0 and self.current_epoch == 0:
+            check_labels(y)
             warn_of_probabilities(logits, self.net)
         loss: Tensor = self.loss(logits, y)
         # only where it is written: logging takes Lightning a third of a millisecond

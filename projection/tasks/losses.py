@@ -77,3 +77,10 @@ def warn_of_probabilities(logits: Tensor, net: nn.Module) -> None:
             f"All that {type(net).__name__} gives lies between 0 and 1, as after a sigmoid or softmax. A net is to "
             "give logits: the task takes the sigmoid itself, in the loss and for probabilities. Leave its own out."
         )
+
+
+def check_labels(labels: Tensor) -> None:
+    """Refuse labels that are no probabilities, which a loss would take and no metric could mend."""
+    low, high = float(labels.min()), float(labels.max())
+    if not (low >= 0 and high <= 1):
+        raise ProjectionError(f"Labels are 0 or 1, or between them where labels are mixed; found {low:g} to {high:g}.")

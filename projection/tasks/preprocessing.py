@@ -50,4 +50,9 @@ def mean_and_std(batches: Iterable[Tensor]) -> tuple[float, float]:
         total, squares = total + float(values.sum()), squares + float(values.square().sum())
         count += values.numel()
     mean = total / count
+    if not math.isfinite(squares):
+        raise ProjectionError(
+            "The training signals hold NaN or infinite values, from which nothing can be learned: leave those records "
+            "out, or put numbers in their places."
+        )
     return mean, math.sqrt(max(0.0, squares / count - mean**2))

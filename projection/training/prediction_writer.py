@@ -120,12 +120,13 @@ class PredictionWriter(Callback):
             return
         places, probabilities, labels = (_from_all_ranks(list(part)).cpu() for part in zip(*self._parts, strict=True))
         self._parts = []
-        of_classes = bool(((labels == 0) | (labels == 1)).all())  # another task may have labels of the same shape
-        if not of_classes:
-            self.why = "the labels are others than 0 and 1"
+        wrong = _no_table_of(labels, places)
+        if wrong:
+            self.why = wrong
+            rank_zero_warn(f"No predictions are written: {wrong}.")
         elif ((probabilities < 0) | (probabilities > 1)).any():
             rank_zero_warn("The steps return numbers beyond 0 and 1, which `evaluate` refuses: return probabilities.")
-        if not of_classes or not trainer.is_global_zero:
+        if wrong or not trainer.is_global_zero:
             return
         order = places.argsort()
         ids = loader.records.ids[places[order]] if isinstance(loader, BatchLoader) else places[order]
@@ -141,6 +142,12 @@ class PredictionWriter(Callback):
                 table.to_csv(partial, index=False)
             else:
                 table.to_parquet(partial, index=False)
+
+
+def _no_table_of(labels: Tensor, places: Tensor) -> str:
+    if not ((labels == 0) | (labels == 1)).all():  # another task may have labels of the same shape
+        return "the labels are others than 0 and 1"
+    return "" if len(set(places.tolist())) == len(places) else "the ids of batches name some records more than once"
 
 
 def _ids(trainer: Trainer, batch: Sequence[Any]) -> Any:

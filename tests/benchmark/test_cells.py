@@ -97,7 +97,7 @@ def test_what_is_not_finished_is_trained_with_its_own_seed_in_its_own_folder(
     queue(tmp_path, monkeypatch, "11 1", {11: (str(tmp_path), "none,mine/superdiagnostic/fcn_wang/8")})
     main(["--trainer.max_epochs", "3"])
     first, *commands = capfd.readouterr().out.splitlines()
-    assert first == "6 cells: 1 finished, 1 in Slurm's queue, 4 to train."
+    assert first == "6 cells: 1 finished, 1 under way, 4 to train."
     assert [shlex.split(command) for command in commands] == [
         [
             *("/venv/bin/python", "-m", "projection", "fit", "--config", f"benchmark/{each.label_set}+nets/fcn_wang"),

@@ -185,6 +185,14 @@ def test_an_epoch_continues_in_a_new_data_module_where_a_checkpoint_was_saved(co
     assert_batches(rest, list(train[order[3:, 1]]), raw, "all", len(rest) - 3)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_signals_that_are_no_numbers_are_refused(wrong: float) -> None:
+    batches = torch.ones(2, 3, 12, 10)
+    batches[1, 2, 3, 4] = wrong
+    with pytest.raises(ProjectionError, match="The training signals hold NaN or infinite values"):
+        mean_and_std(batches)
+
+
 def test_samples_are_divided_by_the_file_s_own_gain(corpus_file: Path, raw: Raw, tmp_path: Path) -> None:
     path = Path(shutil.copy(corpus_file, tmp_path / "file.h5"))
     with h5py.File(path, "r+") as file:

@@ -59,6 +59,12 @@ class Cloud:
             described = json.loads(b"".join(self._application(environ, lambda *_: None)))
             start_response("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
             return [json.dumps(described | state).encode()]
+        if operation == "ListTrainingJobs":
+            listed = json.loads(b"".join(self._application(environ, lambda *_: None)))
+            for job in listed["TrainingJobSummaries"]:
+                job |= self.states.get(job["TrainingJobName"], {})
+            start_response("200 OK", [("Content-Type", "application/x-amz-json-1.1")])
+            return [json.dumps(listed).encode()]
         return self._application(environ, start_response)
 
     def reset(self) -> None:

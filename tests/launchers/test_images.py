@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from projection import __version__
 from tests.conftest import ROOT
 from tests.engines import images
 from tests.engines.cluster import Cluster
@@ -64,6 +66,24 @@ def test_the_image_is_nobodys_and_says_what_it_is(builder: Builder, image: str) 
     (inspected,) = json.loads(builder.run("podman", "inspect", image))
     commit = builder.run("git", "rev-parse", "HEAD").strip()
     assert inspected["Labels"]["org.opencontainers.image.revision"].startswith(commit)
+
+
+def test_what_is_in_an_image_is_listed_beside_it(builder: Builder, image: str) -> None:
+    listed = (builder.home / "build" / "projection_latest.packages.txt").read_text().splitlines()
+    pinned = (ROOT / "constraints.txt").read_text().splitlines()
+    torch_line = next(line for line in pinned if line.startswith("torch=="))
+    assert any(line.startswith(torch_line) for line in listed)
+    packages = dict(line.split("==") for line in listed if "==" in line)
+    assert packages["projection"] == __version__
+    assert packages["jsonargparse"] in "".join(line for line in pinned if line.startswith("jsonargparse=="))
+    assert any(line.startswith("libc6=") for line in listed)
+
+
+def test_the_base_of_each_image_is_known_by_its_digest() -> None:
+    for name in ("Dockerfile", "projection.def"):
+        bases = re.findall(r"\bBASE=(nvidia\S+)", (ROOT / "containers" / name).read_text())
+        assert len(bases) == 1
+        assert re.fullmatch(r"nvidia/cuda:\S+@sha256:[0-9a-f]{64}", bases[0])
 
 
 def test_the_image_runs_by_hand_as_whoever_owns_what_is_mounted(builder: Builder, image: str, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def make_here(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], **va
         ("NETS=s4 ../nets/s4", r"NETS are among convnext1d fcn_wang .*; found: \.\./nets/s4"),
         ("SEEDS=0 1 -1", "SEEDS are whole numbers from 0 to 4294967295; found: -1"),
         ("SEEDS=4294967296", "SEEDS are whole numbers"),
-        ("LAUNCHER=sge", "LAUNCHER is local or slurm; found: sge"),
+        ("LAUNCHER=sge", "LAUNCHER is local, slurm or sagemaker; found: sge"),
         ("TABLE=../other", "TABLE is a name of letters, digits, - and _, .*; found: "),
         ("ARGS=--seed_everything 3", "ARGS set what a table sets itself: --seed_everything, by SEEDS"),
         ("ARGS=--data.labels form", "--data.labels, by LABELS"),
@@ -204,7 +204,7 @@ def test_on_a_cluster_the_missing_cells_are_one_array(user: User, cluster: Clust
     said = make()
     assert "4 cells: 2 finished, 2 to train." in said
     job = said.split("Submitted job ")[1].split(":")[0]
-    assert "4 cells: 2 finished, 2 in Slurm's queue, 0 to train." in make()
+    assert "4 cells: 2 finished, 2 under way, 0 to train." in make()
     cluster.ask("scontrol", "release", job)
     wait_until(lambda: not cluster.queue(), 240)
     assert sorted(path.name for path in (user.home / "logs").glob(f"*{job}_*.out")) == [

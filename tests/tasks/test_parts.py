@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from projection.errors import ProjectionError
 from projection.tasks import BinaryCrossEntropy, FocalLoss, OneCycle, WarmupCosine
-from projection.tasks.losses import warn_of_probabilities
+from projection.tasks.losses import check_labels, warn_of_probabilities
 from projection.tasks.windows import aggregate, sliding_windows
 from tests.tasks.by_hand import Array
 
@@ -164,3 +164,12 @@ def test_a_net_that_gives_probabilities_is_told_of(last: nn.Module) -> None:
 def test_a_net_that_gives_logits_is_not(logits: Tensor, recwarn: pytest.WarningsRecorder) -> None:
     warn_of_probabilities(logits, nn.Identity())
     assert not recwarn
+
+
+@pytest.mark.parametrize("wrong", [-1.0, 2.0, math.nan])
+def test_labels_that_are_none_are_refused(wrong: float) -> None:
+    labels = torch.tensor([[0.0, 1.0], [0.3, 1.0]])
+    check_labels(labels)
+    labels[1, 0] = wrong
+    with pytest.raises(ProjectionError, match="Labels are 0 or 1, or between them where labels are mixed; found"):
+        check_labels(labels)

@@ -170,6 +170,15 @@ def test_whole_numbers_beside_a_batch_name_its_records_and_nothing_else_does(
     assert table[column].tolist() == list(range(500, 580) if column == "ecg_id" else range(80))
 
 
+def test_ids_that_repeat_leave_no_table(tmp_path: Path) -> None:
+    data, writer = Named(), PredictionWriter()
+    data.third = lambda start: torch.arange(8)
+    quiet = {"logger": False, "enable_progress_bar": False, "accelerator": "cpu", "callbacks": [writer]}
+    with pytest.warns(UserWarning, match="No predictions are written: the ids of batches name some records more than"):
+        Trainer(default_root_dir=tmp_path, **quiet).test(MeanModel(), datamodule=data, verbose=False)
+    assert writer.path is None
+
+
 def test_labels_that_are_no_classes_leave_no_table(tmp_path: Path) -> None:
     class Graded(TwoLeads):
         def loader(self, first: int) -> Any:
@@ -193,7 +202,13 @@ def test_what_an_experiment_says_of_other_data_is_handed_on_or_left_out_and_told
     caplog.set_level("INFO")
     built = build("fit", "--config", str(ROOT / "configs" / "demo.yaml"), *OWN)
     assert built.datamodule.given == ("data/demo_100hz.h5", 64, 3)
-    assert "Left out, since tests.own_module.TwoLeads takes none: data.labels." in caplog.text
+    told = (
+        "tests.own_module.TwoLeads has taken: data.batch_size=64, data.path=data/demo_100hz.h5; left out: data.labels."
+    )
+    assert told in caplog.text
+    caplog.clear()
+    build("fit", "--config", str(ROOT / "configs" / "demo.yaml"))
+    assert "other data" not in caplog.text
 
 
 @pytest.mark.slow
@@ -237,6 +252,9 @@ def test_ids_that_are_no_whole_numbers_are_not_dropped_without_a_word() -> None:
 def test_a_model_that_cannot_predict_a_batch_is_told_to_define_how() -> None:
     cli = build("predict", *OWN, "--model", "tests.own_module.TutorialModel")
     with pytest.warns(UserWarning, match=r"TutorialModel has no predict_step, so its forward is given whole batches"):
+        cli.before_predict()
+    cli = build("predict", "--model", "tests.own_module.TutorialModel", "--trainer.accelerator", "cpu")
+    with pytest.raises(ProjectionError, match=r"TutorialModel has no predict_step, .* \(x, y, ids\)"):
         cli.before_predict()
 
 

@@ -1,5 +1,6 @@
 import json
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/projection:latest"
 # what sagemaker.sh exports
 VARIABLES = ["EXP", "JOB", "JOB_NAME", "REGION", "ROLE", "BUCKET", "PREFIX", "IMAGE", "INSTANCE", "COUNT", "VOLUME"]
 VARIABLES += ["TIME", "WAIT", "SPOT", "SUBNETS", "SECURITY_GROUPS", "KMS_KEY", "TAGS", "METRICS", "REQUEST"]
-VARIABLES += ["RUNS_PATH", "DRY_RUN", "SEEDS", "DATA", "MODE", "HOURS", "ALL", "TYPED"]
+VARIABLES += ["RUNS_PATH", "DRY_RUN", "SEEDS", "DATA", "MODE", "HOURS", "ALL", "TYPED", "FOLDER"]
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +86,15 @@ def command(
         return capfd.readouterr().out
 
     return run
+
+
+def put(folder: Path, name: str, job: str) -> None:
+    """Store a folder as the platform does when a job has ended."""
+    archive = folder.parent / f"{name}.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder, arcname=".")
+    key = f"projection/jobs/{job}/output/{name}.tar.gz"
+    boto3.client("s3", region_name=REGION).upload_file(str(archive), BUCKET, key)
 
 
 class RefusedError(Exception):

@@ -1,7 +1,6 @@
 """Looking after jobs, against a server that speaks AWS's interface."""
 
 import json
-import tarfile
 import time
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ from projection.resolve import resolve
 from tests.conftest import ROOT
 from tests.engines.aws import REGION, Cloud
 from tests.launchers.conftest import User
-from tests.launchers.sagemaker.conftest import BUCKET, Command, RefusedError
+from tests.launchers.sagemaker.conftest import BUCKET, Command, RefusedError, put
 from tests.run_files import results
 
 pytestmark = pytest.mark.slow  # AWS's interface
@@ -170,15 +169,6 @@ def test_a_job_is_told_to_end_once(command: Command, cloud: Cloud) -> None:
     assert cloud.asked("StopTrainingJob") == [{"TrainingJobName": "demo-1"}]
 
 
-def put(folder: Path, name: str) -> None:
-    """Store a folder as the platform does when a job has ended."""
-    archive = folder.parent / f"{name}.tar.gz"
-    with tarfile.open(archive, "w:gz") as tar:
-        tar.add(folder, arcname=".")
-    key = f"projection/jobs/demo-1/output/{name}.tar.gz"
-    boto3.client("s3", region_name=REGION).upload_file(str(archive), BUCKET, key)
-
-
 def test_results_come_home_as_a_run_folder(
     command: Command, cloud: Cloud, tmp_path: Path, fitted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,8 +179,8 @@ def test_results_come_home_as_a_run_folder(
     prefix.mkdir()
     (prefix / "checkpoints").symlink_to(fitted)
     Place(prefix, ROOT).deliver()
-    put(prefix / "model", "model")
-    put(prefix / "output" / "data", "output")
+    put(prefix / "model", "model", "demo-1")
+    put(prefix / "output" / "data", "output", "demo-1")
     command("fetch", **JOB)
     run = tmp_path / "runs" / "demo" / "demo-1"
     assert [path.name for path in run.parent.iterdir()] == ["demo-1"]
@@ -215,7 +205,7 @@ def test_what_a_stopped_job_had_saved_comes_home(command: Command, cloud: Cloud,
     # the platform packs what there is of stopped jobs as well
     (tmp_path / "model" / "checkpoints").mkdir(parents=True)
     (tmp_path / "model" / "checkpoints" / "best.ckpt").write_text("best")
-    put(tmp_path / "model", "model")
+    put(tmp_path / "model", "model", "demo-1")
     command("fetch", **JOB)
     run = tmp_path / "runs" / "demo" / "demo-1"
     assert (run / "config.yaml").read_text() == "config.yaml"
