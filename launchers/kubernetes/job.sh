@@ -8,7 +8,7 @@
 # IMAGE        the image (default projection:latest)
 # GPUS         how many; 0 trains on CPUs (default 1)
 # CPUS, MEM    what the pod asks for (default 8, 32Gi)
-# DATA_CLAIM   the volume claim that holds the HDF5 files (default projection-data); writable only for run folders is
+# DATA_CLAIM   the volume claim that holds the HDF5 files (default projection-data); it is only read
 # RUNS_CLAIM   the volume claim of run folders (default projection-runs)
 # SECRET       a secret with WANDB_API_KEY, if there is one of this name (default projection)
 set -euo pipefail
