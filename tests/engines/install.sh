@@ -121,16 +121,26 @@ allow_fake_root() {
     done
 }
 
+# Runs steps at once, each in a shell of its own: `set -e` holds there, and one failure leaves the others alone.
+at_once() {
+    local step process
+    local -A running=()
+    for step in "$@"; do
+        (
+            set -e
+            "$step"
+        ) &
+        running[$!]=$step
+    done
+    for process in "${!running[@]}"; do
+        wait "$process" || skip "${running[$process]} failed"
+    done
+}
+
 if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
     skip "installing engines needs root and apt-get"
     exit 0
 fi
 mkdir -p "$engines"
-# each in a shell of its own: `set -e` holds there, and one failure leaves the others alone
-for step in install_packages install_browser install_apptainer allow_fake_root make_root_file_system install_readers; do
-    (
-        set -e
-        "$step"
-    ) &
-    wait $! || skip "$step failed"
-done
+at_once install_packages install_readers
+at_once install_browser install_apptainer allow_fake_root make_root_file_system
