@@ -83,7 +83,7 @@ logs() {
 }
 
 log_files() {
-    find "$home/logs" -regextype posix-extended -regex ".*/projection_train_${JOB}(_[0-9]+)?\.(out|err)" | sort
+    find "$home/logs" -regextype posix-extended -regex ".*/projection_train_${JOB}(_[0-9]+)?\.(out|err)" 2>/dev/null | sort
 }
 
 say_why_it_waits() {

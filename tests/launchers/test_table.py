@@ -188,6 +188,7 @@ def test_two_at_a_time_would_train_the_same_cells(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # five times `make table`
 def test_on_a_cluster_the_missing_cells_are_one_array(user: User, cluster: Cluster, venv: Path, finished: Path) -> None:
     table = runs(user) / "table" / "superdiagnostic"
     for name in ("fcn_wang/1", "xresnet1d18/0"):
