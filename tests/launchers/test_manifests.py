@@ -1,6 +1,7 @@
 """What launchers print for clusters that are not here, read by those clusters' own schemas."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -26,7 +27,7 @@ jsonschema.validate(yaml.safe_load(sys.stdin), schemas.get_task_schema())
 
 
 def printed(launcher: str, *words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    environment = {"PATH": "/usr/bin:/bin", "VENV": sys.prefix, "HOME": "/nowhere", **variables}
+    environment = {"PATH": "/usr/bin:/bin", "VENV": sys.prefix, "HOME": os.environ["HOME"], **variables}
     command = [ROOT / "launchers" / launcher, *words]
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
