@@ -75,7 +75,11 @@ read_training() {
     run=${RUN:-$(tr -cs 'a-z0-9\n' - <<<"${experiment,,}" | cut -c 1-40)-$(date +%Y%m%d-%H%M%S)}
     [[ $run =~ ^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$ ]] || fail "RUN is a name of small letters, digits and -; found: $run"
     set -- fit --config "$experiment" "$@" --trainer.default_root_dir "$folder/$run" --ckpt_path last
-    if ((gpus)); then set -- "$@" --trainer.accelerator gpu --trainer.devices "$gpus"; else set -- "$@" --trainer.accelerator cpu; fi
+    if ((gpus)); then
+        set -- "$@" --trainer.accelerator gpu --trainer.devices "$gpus"
+    else
+        set -- "$@" --trainer.accelerator cpu
+    fi
     listed=$("$python" -c 'import json, sys; print(json.dumps(sys.argv[1:]))' "$@")
     typed=${*@Q}
 }

@@ -20,7 +20,7 @@ from projection.errors import ProjectionError
 from projection.experiment import BASE_CONFIG, RUNS, experiment_name, with_configs
 from projection.messages import keep_quiet, readable_errors
 from projection.parser import Parser
-from projection.places import config_files, direct_output, options_of_other_data
+from projection.places import OWN_DATA, config_files, direct_output, options_of_other_data
 from projection.runs.folder import (
     begun_run,
     check_checkpoint,
@@ -45,7 +45,7 @@ from projection.training import (
 from projection.training.checkpoint_callbacks import bring_to_every_node
 
 # said first, so that the arguments of another data module are its own: a default's would be handed on where names agree
-_DATA = ("--data", "projection.data.datamodule.PTBXLDataModule")
+_DATA = ("--data", OWN_DATA)
 _HELP = (
     "Options of the data: --data.help; of a task: --model.help ClassificationTask; "
     "of a net: --model ClassificationTask --model.net.help XResNet1d"
@@ -71,7 +71,7 @@ class ProjectionCLI(LightningCLI):
         self._command = command
         words = with_configs(words)
         if words[-1:] == ["--data.help"]:  # jsonargparse would show the base class, which has no options
-            words[-1] = f"--data.help={_DATA[1]}"
+            words[-1] = f"--data.help={OWN_DATA}"
         how = {"default_config_files": [str(BASE_CONFIG)], "epilog": _HELP, "usage": f"projection {command} {_USAGE}"}
         super().__init__(
             LightningModule,
@@ -189,7 +189,8 @@ class ProjectionCLI(LightningCLI):
     def after_predict(self) -> None:
         """Say where the predictions are."""
         for writer in self._callbacks(PredictionWriter):
-            print(f"Predictions: {writer.path or f'none, since {writer.why}'}")
+            doubt = f" ({writer.doubt})" if writer.doubt else ""
+            print(f"Predictions: {writer.path or f'none, since {writer.why}'}{doubt}")
 
     @rank_zero_only
     def _keep_operating_point(self, checkpoint: str | None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from projection.errors import ProjectionError, did_you_mean
+from projection.errors import ProjectionError, did_you_mean, file_did_you_mean
 
 _PACKAGE = Path(__file__).resolve().parent
 # beside the package in a clone, inside of it where it was installed from a wheel
@@ -54,7 +54,11 @@ def _files(name: str) -> list[str]:
             return [str(file) for file in experiment_files(name)]
         shipped = CONFIGS / name.removeprefix("configs/")
         if not shipped.is_file() and name.endswith(".yaml") and "{" not in name:
-            there = _there(Path(), name.removeprefix("configs/"))
+            if "+" in name:
+                raise ProjectionError(f"{name}: `+` joins names without .yaml; a file has a --config of its own.")
+            there = " ".join(
+                filter(None, [file_did_you_mean(Path(name)), _there(Path(), name.removeprefix("configs/"))])
+            )
             raise ProjectionError(f"File does not exist: {name}; {there}, as in --config demo or demo+presets/ema")
         return [str(shipped) if shipped.is_file() else name]
     except OSError:  # settings in the place of a file, too long for a name

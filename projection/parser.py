@@ -5,6 +5,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from pydoc import locate
 from typing import Any, NoReturn
 
@@ -17,7 +18,9 @@ from projection.errors import did_you_mean
 
 _LONGEST_LIST = 20
 
-_NO_MODEL = r"'lightning\.LightningModule'"
+# said of the base class, which stands where nobody named a model
+_NO_MODEL = "No config before this one names a model: stack it on one, as in EXP=demo+nets/s4."
+
 # what is found in a message, and what the user can do then
 _HINTS = {
     r"Option 'task' is not accepted": "data.task is called data.labels now.",
@@ -25,7 +28,6 @@ _HINTS = {
     r"projection\.callbacks\b": "projection.callbacks is called projection.training now.",
     r"are required: net$": "Name one, as in `--model.net XResNet1d`, or take it from a config: `--config nets/s4`.",
     r"are required: \w+\.model$": "`--config configs/exp.yaml` names a model, and so does `--model CLASS`.",
-    _NO_MODEL: "No config before this one names a model: stack it on one, as in EXP=demo+nets/s4.",
     r"dot import path string": "No class of ours has that name; others need their module, as in mine.MyNet.",
     r"positional arguments? but \d": "A net takes (leads, classes) first, then its own arguments.",
     r"unrecognized arguments: (?!-)": "An experiment or a file is named by --config, as in `--config demo`.",
@@ -79,7 +81,7 @@ def condensed(message: str) -> str:
         The lines that name the option and the mistake.
     """
     if "'lightning.LightningModule'" in message:
-        message = _HINTS[_NO_MODEL]
+        return _NO_MODEL
     lines = [line for line in message.splitlines() if line.strip() and not _NOISE.search(line)]
     text = "\n".join(lines) or message
     text = re.sub(r"Type collections\.abc\.Callable\S* .*? expects a function or a callable class: ", "", text)
@@ -91,23 +93,32 @@ def condensed(message: str) -> str:
 
 
 def _meant(message: str, options: Iterable[str]) -> list[str]:
-    """Name what was probably meant where an option, a class, or an argument of a class is misspelt."""
+    """Name what was probably meant where an option, a class, a module or an argument of a class is misspelt."""
+    told = ""
     if found := re.search(r"unrecognized arguments: (--[\w.]+)", message):
-        return _lines(did_you_mean(found[1], options))
-    if found := re.search(r"Expected a dot import path string: (\w+)$", message, re.MULTILINE):
-        return _lines(did_you_mean(found[1], [name for room in (nets, tasks, transforms) for name in room.__all__]))
-    if found := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", message):
-        return _lines(did_you_mean(found[2], vars(sys.modules.get(found[1], object))))
-    if found := re.search(r"Option '(\w+)' is not accepted", message):
+        near = did_you_mean(found[1], options)
+    elif found := re.search(r"Expected a dot import path string: (\w+)$", message, re.MULTILINE):
+        near = did_you_mean(found[1], [name for room in (nets, tasks, transforms) for name in room.__all__])
+    elif found := re.search(r"module '([\w.]+)' has no attribute '(\w+)'", message):
+        near = did_you_mean(found[2], vars(sys.modules.get(found[1], object)))
+    elif found := re.search(r"No module named '(\w+)'", message):
+        near = did_you_mean(found[1], [file.stem for file in Path().glob("*.py")])
+    elif found := re.search(r"Option '(\w+)' is not accepted", message):
         of = re.findall(r"class_path[ =]'([\w.]+)'", message)[-1:]
-        takes = [name for path in of for name in inspect.signature(locate(path)).parameters]  # type: ignore[arg-type]
-        told = f"{''.join(of)} takes {', '.join(takes)}. A class is named before its options."
-        return _lines(did_you_mean(found[1], takes), told if takes else "")
-    return []
+        takes = [name for path in of for name in _arguments(path)]
+        told = f"{of[0]} takes {', '.join(takes)}. A class is named before its options." if takes else ""
+        near = did_you_mean(found[1], takes)
+    else:
+        return []
+    return [line for line in (told, near) if line]
 
 
-def _lines(*told: str) -> list[str]:
-    return [line for line in told if line]
+def _arguments(path: str) -> list[str]:
+    """List the arguments of a class, or of a function that gives one; none where they cannot be known."""
+    try:
+        return list(inspect.signature(locate(path)).parameters)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return []
 
 
 def _shortened(listing: re.Match[str]) -> str:

@@ -8,7 +8,7 @@ from jsonargparse import Namespace
 
 from projection.runs.folder import CHECKPOINTS, title, unused
 
-_OWN_DATA = "projection.data.datamodule.PTBXLDataModule"
+OWN_DATA = "projection.data.datamodule.PTBXLDataModule"
 
 
 def config_files(config: Namespace) -> list[Path]:
@@ -41,7 +41,7 @@ def options_of_other_data(config: Namespace) -> str:
     """Tell which options of other data, such as PTB-XL's, the chosen data module takes from configuration files."""
     parts = [(yaml.safe_load(file.read_text("utf-8")) or {}).get("data") or {} for file in config_files(config)]
     parts = [part for part in parts if isinstance(part, dict)]
-    if any("class_path" in part for part in parts) or config.data.class_path == _OWN_DATA:
+    if any("class_path" in part for part in parts) or config.data.class_path == OWN_DATA:
         return ""
     said = {name for part in parts for name in part.get("init_args") or {}}
     taken = vars(config.data.init_args) if config.data.get("init_args") else {}

@@ -28,6 +28,7 @@ PARSING = (
         (["--config", "missing.yaml"], "File does not exist: missing.yaml; experiments: benchmark/all "),
         (["--config", "configs/presets/emma.yaml"], "presets/emma.yaml; there are presets/augment presets/bf16 "),
         (["--config", "dem"], "there is no configs/dem.yaml; Did you mean demo? experiments: "),
+        (["--config", "demo+mine.yaml"], "`+` joins names without .yaml; a file has a --config of its own"),
         (["--config", "DEMO", "--data.pth", "x"], "Option 'pth' is not accepted"),
         (["--config", "DEMO", "--trainr.max_epochs", "1"], "unrecognized arguments: --trainr.max_epochs"),
         (["--config", "DEMO", "--data.labels", "everything"], "Expected one of 'all', 'diagnostic'"),
@@ -87,13 +88,14 @@ def test_mistakes_give_a_few_readable_lines(
             "No class of ours has that name; others need their module, as in mine.MyNet.\nDid you mean FCNWang?",
         ),
         (["--config", "DEMO", "--data", "tests.own_module.TwoLead"], "Did you mean TwoLeads?"),
+        (["--config", "DEMO", "--data", "mein.Data"], "No module named 'mein'"),
         (
             ["--config", "DEMO", "--model.net.width", "8", "--model.net", "LSTM"],
             "CNN1d takes leads, classes, widths, kernel_size, dropout. A class is named before its options.",
         ),
         (
             ["--config", "DEMO", "--data.label", "all"],
-            "Did you mean labels?\nprojection.data.datamodule.PTBXLDataModule",
+            "transforms, residency. A class is named before its options.\nDid you mean labels?",
         ),
         (["--model.help", "S4"], "`--model ClassificationTask --model.net.help XResNet1d` shows a net."),
         ([], "`--config configs/exp.yaml` names a model, and so does `--model CLASS`."),
@@ -117,6 +119,16 @@ def test_a_class_in_a_config_of_another_folder_is_found_where_the_command_runs(
     with pytest.raises(SystemExit, match="0"):
         main(["fit", "--config", "below/mine.yaml", "--print_config"])
     assert "class_path: here_alone.Mine" in capsys.readouterr().out
+
+
+def test_files_of_the_current_folder_are_near(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").touch()
+    Path("mine.yaml").touch()
+    with pytest.raises(SystemExit, match=r"File does not exist: mien\.yaml; Did you mean mine\.yaml\? experiments: "):
+        main(["fit", "--config", "mien.yaml"])
+    with pytest.raises(SystemExit, match="2"):
+        main(["fit", "--config", "demo", "--data", "mein.Data"])
+    assert "Did you mean mine?" in capsys.readouterr().err
 
 
 def test_the_options_of_the_data_are_shown(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,7 +83,9 @@ def confirm(requests: Sequence[Request], limit: int) -> None:
         return
     if not sys.stdin.isatty():
         raise ProjectionError(f"{told}, more than HOURS={limit}; nothing was submitted. TIME and HOURS change both")
-    if input(f"{told}, more than HOURS={limit}. Submit? [y/N] ").strip().lower() not in ("y", "yes"):
+    # not by input(): what stands on standard output may be read by a program, as `make table` does
+    print(f"{told}, more than HOURS={limit}. Submit? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise ProjectionError("nothing was submitted")
 
 

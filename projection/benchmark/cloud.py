@@ -39,7 +39,9 @@ def collect(cells: Iterable[Cell], folder: Path) -> set[Path]:
     busy = set()
     for name, cell in waiting.items():
         state = states.get(jobs[name], "unknown")
-        if state == "Completed":
+        if state == "Completed" and os.environ.get("DRY_RUN") == "1":
+            busy.add(cell.folder)
+        elif state == "Completed":
             print(f"{cell}: {jobs[name]} is brought home.", flush=True)
             _ask("fetch", JOB=jobs[name], FOLDER=str(cell.folder))
         elif state in ("InProgress", "Stopping"):
@@ -62,14 +64,13 @@ def submit(cells: Sequence[Cell], arguments: Sequence[str], folder: Path) -> Non
         command = [str(_SAGEMAKER), "submit", *arguments]
         done = subprocess.run(command, env={**os.environ, **lists}, stdout=subprocess.PIPE, text=True)
         print(done.stdout, end="", flush=True)
+        named = {(cell.experiment, cell.seed): str(cell) for cell in cells}
+        order = [named[experiment, seed] for experiment in experiments for seed in seeds]
+        submitted = re.findall(r"^Submitted (\S+):", done.stdout, re.MULTILINE)
+        if submitted:  # also of a submission that broke off, or its jobs would be submitted again
+            write_json(folder / _JOBS, _read(folder) | dict(zip(order, submitted, strict=False)))
         if done.returncode:
             sys.exit(done.returncode)
-        order = [(experiment, seed) for experiment in experiments for seed in seeds]
-        named = {(cell.experiment, cell.seed): str(cell) for cell in cells}
-        submitted = re.findall(r"^Submitted (\S+):", done.stdout, re.MULTILINE)
-        if submitted:
-            new = {named[place]: job for place, job in zip(order, submitted, strict=True)}
-            write_json(folder / _JOBS, _read(folder) | new)
 
 
 def _grids(cells: Sequence[Cell]) -> list[tuple[list[str], tuple[int, ...]]]:

@@ -20,9 +20,10 @@ from projection import __version__
 from projection.data.ecg import ECGDataModule
 from projection.errors import ProjectionError
 from projection.metrics import MacroAUROC, MacroAveragePrecision
+from projection.tasks.checks import check_first_batch, check_logits
 from projection.tasks.contract import Contract, check_contract
 from projection.tasks.initial_weights import load_matching
-from projection.tasks.losses import BinaryCrossEntropy, check_labels, warn_of_probabilities
+from projection.tasks.losses import BinaryCrossEntropy
 from projection.tasks.preprocessing import FixedTransforms, mean_and_std, preprocessed, rate_after
 from projection.tasks.windows import Aggregation, aggregate, sliding_windows
 from projection.transforms import RandomCrop, Transform, seeded_generator
@@ -130,8 +131,7 @@ class ClassificationTask(LightningModule):
             x, y = RandomCrop(self.window)(x, y, self._rate(), self._generator(x.device))
         logits = self._logits(x)
         if batch_idx == 0 and self.current_epoch == 0:
-            check_labels(y)
-            warn_of_probabilities(logits, self.net)
+            check_first_batch(logits, y, self.net)
         loss: Tensor = self.loss(logits, y)
         # only where it is written: logging takes Lightning a third of a millisecond
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
@@ -253,12 +253,7 @@ class ClassificationTask(LightningModule):
 
     def _logits(self, x: Tensor) -> Tensor:
         logits: Tensor = self.net(((x - self.mean) / self.std).to(self.dtype))
-        if not isinstance(logits, Tensor) or logits.shape != (len(x), len(self.class_names)):
-            found = tuple(logits.shape) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
-            raise ProjectionError(
-                f"{type(self.net).__name__} is to give logits {(len(x), len(self.class_names))}, a row for each record "
-                f"and a column for each class; it gave {found}. A net takes (leads, classes) first, in this order."
-            )
+        check_logits(logits, (len(x), len(self.class_names)), self.net)
         # a copy, since a CUDA graph writes the next batch's logits to the same place
         return logits.float().clone() if self.compiles else logits.float()
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -68,19 +67,3 @@ class FocalLoss(nn.Module):
 def smooth(labels: Tensor, amount: float) -> Tensor:
     """Pull labels towards one half (Szegedy et al., CVPR 2016, for two outcomes): by 0 not at all, by 1 all the way."""
     return labels * (1 - amount) + amount / 2
-
-
-def warn_of_probabilities(logits: Tensor, net: nn.Module) -> None:
-    """Warn where all that a net gives lies between 0 and 1, as hardly any logits do."""
-    if bool(((logits > 0) & (logits <= 1)).all()):
-        rank_zero_warn(
-            f"All that {type(net).__name__} gives lies between 0 and 1, as after a sigmoid or softmax. A net is to "
-            "give logits: the task takes the sigmoid itself, in the loss and for probabilities. Leave its own out."
-        )
-
-
-def check_labels(labels: Tensor) -> None:
-    """Refuse labels that are no probabilities, which a loss would take and no metric could mend."""
-    low, high = float(labels.min()), float(labels.max())
-    if not (low >= 0 and high <= 1):
-        raise ProjectionError(f"Labels are 0 or 1, or between them where labels are mixed; found {low:g} to {high:g}.")

@@ -31,7 +31,7 @@ class LayerTable(ModelSummary):
         columns = {name: values for name, values in summary_data if name in _SHOWN}
         table = Table(*columns)
         for row in zip(*columns.values(), strict=True):
-            if columns["Params"] and row[2].strip() != "0":
+            if row[_SHOWN.index("Params")].strip() != "0":
                 table.add_row(*row)
         frozen = total_parameters - trainable_parameters
         print(table)

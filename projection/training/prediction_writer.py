@@ -43,6 +43,7 @@ class PredictionWriter(Callback):
         self.format = format
         self.path: Path | None = None
         self.why = "the steps return no tensor (batch, classes), the shape of the labels"
+        self.doubt = ""
         self._wanted = False
         self._seen = 0
         self._numbered = False
@@ -125,7 +126,8 @@ class PredictionWriter(Callback):
             self.why = wrong
             rank_zero_warn(f"No predictions are written: {wrong}.")
         elif ((probabilities < 0) | (probabilities > 1)).any():
-            rank_zero_warn("The steps return numbers beyond 0 and 1, which `evaluate` refuses: return probabilities.")
+            self.doubt = "numbers beyond 0 and 1, which `evaluate` refuses: steps are to return probabilities"
+            rank_zero_warn(f"The steps return {self.doubt}.")
         if wrong or not trainer.is_global_zero:
             return
         order = places.argsort()

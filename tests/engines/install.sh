@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Prepares what the tests of launchers and containers run against, on a bare Debian machine: Slurm, podman and a
 # registry from its packages, Apptainer, and a root file system for a base image below build/engines; and Chromium for
-# the test of the report; and what reads what launchers write. Where something cannot be had, it says so and the tests that need it are skipped.
+# the test of the report; and what reads what launchers write. Where something cannot be had, it says so and the tests
+# that need it are skipped.
 #
 #   tests/engines/install.sh && PATH=$PWD/build/engines/bin:$PATH make test
 set -euo pipefail

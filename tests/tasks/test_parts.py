@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from projection.errors import ProjectionError
 from projection.tasks import BinaryCrossEntropy, FocalLoss, OneCycle, WarmupCosine
-from projection.tasks.losses import check_labels, warn_of_probabilities
+from projection.tasks.checks import check_first_batch
 from projection.tasks.windows import aggregate, sliding_windows
 from tests.tasks.by_hand import Array
 
@@ -157,19 +157,20 @@ def test_aggregation_is_of_probabilities() -> None:
 def test_a_net_that_gives_probabilities_is_told_of(last: nn.Module) -> None:
     net = nn.Sequential(nn.Linear(8, 5), last)
     with pytest.warns(UserWarning, match="All that Sequential gives lies between 0 and 1, as after a sigmoid or soft"):
-        warn_of_probabilities(net(torch.randn(4, 8)), net)
+        check_first_batch(net(torch.randn(4, 8)), torch.ones(4, 5), net)
 
 
 @pytest.mark.parametrize("logits", [torch.randn(4, 5), torch.zeros(4, 5), torch.full((4, 5), 1.01)])
 def test_a_net_that_gives_logits_is_not(logits: Tensor, recwarn: pytest.WarningsRecorder) -> None:
-    warn_of_probabilities(logits, nn.Identity())
+    check_first_batch(logits, torch.ones(4, 5), nn.Identity())
     assert not recwarn
 
 
 @pytest.mark.parametrize("wrong", [-1.0, 2.0, math.nan])
 def test_labels_that_are_none_are_refused(wrong: float) -> None:
     labels = torch.tensor([[0.0, 1.0], [0.3, 1.0]])
-    check_labels(labels)
+    logits = torch.randn(2, 2)
+    check_first_batch(logits, labels, nn.Identity())
     labels[1, 0] = wrong
     with pytest.raises(ProjectionError, match="Labels are 0 or 1, or between them where labels are mixed; found"):
-        check_labels(labels)
+        check_first_batch(logits, labels, nn.Identity())

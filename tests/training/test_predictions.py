@@ -179,6 +179,22 @@ def test_ids_that_repeat_leave_no_table(tmp_path: Path) -> None:
     assert writer.path is None
 
 
+def test_a_table_that_no_command_would_take_is_told_of_at_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Logits(MeanModel):
+        def test_step(self, batch: Any, batch_idx: int) -> Any:
+            return 2 + super().test_step(batch, batch_idx)
+
+    cli = build("test", *OWN)
+    (writer,) = (call for call in cli.trainer.callbacks if isinstance(call, PredictionWriter))
+    quiet = {"logger": False, "enable_progress_bar": False, "accelerator": "cpu", "callbacks": [writer]}
+    with pytest.warns(UserWarning, match="The steps return numbers beyond 0 and 1, which `evaluate` refuses"):
+        Trainer(default_root_dir=tmp_path, **quiet).test(Logits(), datamodule=TwoLeads(), verbose=False)
+    cli.after_predict()
+    assert "test.csv (numbers beyond 0 and 1, which `evaluate` refuses: steps are to" in capsys.readouterr().out
+
+
 def test_labels_that_are_no_classes_leave_no_table(tmp_path: Path) -> None:
     class Graded(TwoLeads):
         def loader(self, first: int) -> Any:
