@@ -54,6 +54,17 @@ def test_without_a_choice_it_is_plain_cross_entropy_and_a_constant_adamw() -> No
     assert sum(p.numel() for p in optimizer.param_groups[0]["params"]) == sum(p.numel() for p in task.net.parameters())
 
 
+def test_a_training_begins_by_looking_at_labels_and_logits() -> None:
+    def fit(labels: float, **options: Any) -> None:
+        loader = DataLoader(TensorDataset(torch.randn(8, 12, 100), torch.full((8, len(NAMES)), labels)), 4)
+        Trainer(max_epochs=1, **QUIET).fit(task_with(window=None, **options), loader)
+
+    with pytest.raises(ProjectionError, match=r"Labels are 0 or 1, .* found 2 to 2"):
+        fit(2.0)
+    with pytest.warns(UserWarning, match="All that Sequential gives lies between 0 and 1"):
+        fit(1.0, net=lambda leads, classes: nn.Sequential(tiny_net(leads, classes), nn.Sigmoid()))
+
+
 def test_a_schedule_needs_to_know_when_training_ends(corpus_file: Path) -> None:
     with pytest.raises(ProjectionError, match=r"needs an end: set trainer\.max_epochs or trainer\.max_steps"):
         Trainer(max_epochs=-1, **QUIET).fit(task_with(schedule=WarmupCosine), datamodule=data_of(corpus_file))

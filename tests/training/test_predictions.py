@@ -224,6 +224,8 @@ def test_what_an_experiment_says_of_other_data_is_handed_on_or_left_out_and_told
     assert told in caplog.text
     caplog.clear()
     build("fit", "--config", str(ROOT / "configs" / "demo.yaml"))
+    Path("own.yaml").write_text("data: {class_path: tests.own_module.TwoLeads, init_args: {batch_size: 8}}\n")
+    build("fit", "--config", "own.yaml", *OWN[:2])
     assert "other data" not in caplog.text
 
 
