@@ -22,13 +22,11 @@ _KNOWN = (
 )
 # told of every machine that has Slurm; within a job it is right
 _KNOWN_OUTSIDE_JOBS = ("command is available on your system but is not used",)
-# an advertisement, what Lightning would do under Slurm if the launcher did not, and what it does in a moment
+# an advertisement, what Lightning would do under Slurm if the launcher did not, what it does in a moment, and what it
+# says again when it is done
 _OF_NO_CONCERN = (
-    "litlogger",
-    "auto-requeueing enabled",
-    "model summary callbacks",
-    "TPU available",
-    "to estimate number",
+    *("litlogger", "auto-requeueing enabled", "model summary callbacks", "TPU available: False"),
+    *("to estimate number of stepping batches", "Restoring states from the checkpoint path"),
 )
 
 # what a user can do about an error of Lightning's

@@ -32,12 +32,16 @@ def test_metric_lines_tell_each_epoch_and_the_test(
     ]
 
 
-def test_without_a_terminal_each_epoch_is_a_line(
-    run: Run, corpus_file: Path, capsys: pytest.CaptureFixture[str]
+def test_without_a_terminal_each_epoch_is_a_line_and_little_else(
+    run: Run, corpus_file: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     run("fit", *scripted(corpus_file, "--trainer.enable_progress_bar", "true", "--trainer.max_epochs", "2"))
     lines = [line for line in capsys.readouterr().out.splitlines() if re.match(r"(epoch=\d )?step=\d", line)]
     assert [line.split()[0] for line in lines] == ["epoch=0", "epoch=1", "step=8"]
+    logged = [record.getMessage() for record in caplog.records if record.name.startswith("lightning")]
+    assert any(line.startswith("Loaded model weights from the checkpoint at") for line in logged)
+    assert not [line for line in logged if re.match(r"TPU|Restoring|Loading `train_dataloader`|.*litlogger", line)]
 
 
 def test_a_table_shows_what_has_parameters(tiny: list[str], capsys: pytest.CaptureFixture[str]) -> None:
