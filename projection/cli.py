@@ -124,7 +124,9 @@ class ProjectionCLI(LightningCLI):
         for name, switch in _SWITCHES.items():
             if config.trainer[switch] is False:
                 parser.callback_keys.remove(name)
-        direct_output(config, self._folder(config))
+        folder = self._folder(config)
+        self.save_config_kwargs = {"new_folder": not folder.exists()}
+        direct_output(config, folder)
         super().instantiate_classes()
 
     @override

@@ -1,11 +1,14 @@
 """What a run leaves behind so that it can be understood and repeated."""
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 from typing_extensions import override
 
 from projection.data.ecg import ECGDataModule
@@ -15,10 +18,20 @@ from projection.runs.provenance import provenance
 
 
 class RunRecord(SaveConfigCallback):
-    """Save the configuration, versions and data fingerprint into the run folder, and the configuration to loggers."""
+    """Save the configuration, versions and data fingerprint into the run folder, and the configuration to loggers.
 
-    def __init__(self, parser: LightningArgumentParser, config: Namespace) -> None:
+    The folder of a training that breaks off in its first batch is removed again, and is not the latest.
+
+    Args:
+        parser: What the configuration was read with.
+        config: The configuration.
+        new_folder: Whether this start makes the run folder.
+    """
+
+    def __init__(self, parser: LightningArgumentParser, config: Namespace, new_folder: bool) -> None:
         super().__init__(parser, config, overwrite=True, save_to_log_dir=False)
+        self._new_folder = new_folder
+        self._trains = False
 
     @override
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -32,9 +45,20 @@ class RunRecord(SaveConfigCallback):
             logger.log_hyperparams(yaml.safe_load(config))
 
     @override
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.is_global_zero:  # only now: a run that was refused is not the latest
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: STEP_OUTPUT, batch: Any, batch_idx: int
+    ) -> None:
+        if not self._trains and trainer.is_global_zero:
             link_latest(Path(trainer.default_root_dir))
+        self._trains = True
+
+    @override
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if self._trains or not self._new_folder or not trainer.is_global_zero or trainer.state.fn != "fit":
+            return
+        for logger in trainer.loggers:  # they would write what they hold into a folder that is gone
+            logger.finalize("failed")
+        shutil.rmtree(trainer.default_root_dir, ignore_errors=True)
 
 
 def _without_place(config: Namespace) -> Namespace:

@@ -3,6 +3,7 @@
 import importlib.metadata
 import platform
 import shutil
+import signal
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ import yaml
 
 from projection.corpus.store import open_store
 from tests.conftest import Run
-from tests.scripted import scripted
+from tests.scripted import callback, scripted
 
 
 def written(folder: Path, name: str = "provenance.json") -> dict[str, dict[str, str]]:
@@ -78,14 +79,28 @@ def test_the_newest_training_is_the_latest_and_judging_it_is_not(run: Run, corpu
     assert latest.resolve() == folder
 
 
-@pytest.mark.thorough
-def test_a_run_that_never_began_to_train_is_not_the_latest(run: Run, tiny: list[str]) -> None:
-    options = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "1"]
+def test_a_training_that_broke_off_in_its_first_batch_leaves_nothing(run: Run, tiny: list[str], tmp_path: Path) -> None:
+    options = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"]
     folder = run("fit", *tiny, *options)
+    wrong = ["--model.init_args.net", '{"class_path": "torch.nn.Conv1d", "init_args": {"kernel_size": 1}}']
+    new, there = tmp_path / "new" / "run", tmp_path / "there"
+    there.mkdir()
     with pytest.raises(SystemExit, match=r"none\.ckpt"):
         run("fit", *tiny, *options, "--model.init_args.init_from", "none.ckpt")
-    assert len(list(folder.parent.glob("2*"))) == 2
+    for place in ([], ["--trainer.default_root_dir", str(new)], ["--trainer.default_root_dir", str(there)]):
+        with pytest.raises(SystemExit, match="Conv1d is to give logits"):
+            run("fit", *tiny, *options, *place, *wrong)
+    assert [found.name for found in folder.parent.glob("2*")] == [folder.name]
     assert (folder.parent / "latest").resolve() == folder.resolve()
+    assert there.is_dir()
+    assert not new.exists()
+
+
+def test_a_training_that_broke_off_later_is_kept(run: Run, corpus_file: Path) -> None:
+    with pytest.raises(SystemExit):
+        run("fit", *scripted(corpus_file, *callback("Signal", number=signal.SIGTERM, batches=1)))
+    (latest,) = Path("runs").rglob("latest")
+    assert (latest / "config.yaml").exists()
 
 
 @pytest.mark.thorough
