@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +32,7 @@ from projection.runs.folder import (
     shared_run_id,
     unused,
 )
+from projection.runs.lock import held
 from projection.runs.operating_point import keep_operating_point
 from projection.runs.summary import report
 from projection.training import (
@@ -141,6 +143,13 @@ class ProjectionCLI(LightningCLI):
         if not seen and not any(isinstance(call, MetricLines) for call in trainer.callbacks):  # type: ignore[attr-defined]
             trainer.callbacks.append(MetricLines())  # type: ignore[attr-defined]
         return trainer
+
+    @override
+    def _run_subcommand(self, subcommand: str) -> None:
+        folder = Path(self.trainer.default_root_dir)
+        trains = subcommand == "fit" and self.trainer.is_global_zero and not self.trainer.fast_dev_run  # type: ignore[attr-defined]
+        with held(folder) if trains else nullcontext():
+            super()._run_subcommand(subcommand)
 
     def before_predict(self) -> None:
         """Refuse, or warn of, a model to whose `forward` Lightning would hand a batch as it is."""

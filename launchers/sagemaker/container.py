@@ -17,6 +17,7 @@ from typing import Any
 from launchers.sagemaker.hyperparameters import config_names
 from projection.errors import ProjectionError
 from projection.runs.folder import BEST, CHECKPOINTS, CONFIG, LAST, PROVENANCE, RESULTS
+from projection.runs.lock import LOCK
 
 # the channels of the uploaded configuration and code; all others hold data
 CONFIG_CHANNEL = "config"
@@ -24,8 +25,10 @@ CODE_CHANNEL = "code"
 CODE_ARCHIVE = "code.tar.gz"
 # the variable that names the data files to take from channels that may hold others
 DATA_NAMES = "PROJECTION_DATA"
-# files that come and go: those being written, and the marks of what copies checkpoints to S3
-PASSING = ("*.partial", "*.sagemaker-*")
+# the variable that names an entry point of the user's own
+ENTRYPOINT = "PROJECTION_ENTRYPOINT"
+# files that come and go: those being written, the lock, and the marks of what copies checkpoints to S3
+PASSING = ("*.partial", LOCK, "*.sagemaker-*")
 # the longest reason of a failure that SageMaker shows, in characters
 LONGEST_REASON = 1024
 
@@ -113,6 +116,19 @@ class Place:
                 raise ProjectionError(f"the channel {name} holds no {what}, only: {there}")
             found += chosen
         return found
+
+    def entry_point(self) -> list[str]:
+        """Find the user's own entry point, if one is named: of the code, or by an absolute path. It gets the command.
+
+        It ends in `exec "$@"`.
+        """
+        named = os.environ.get(ENTRYPOINT)
+        if not named:
+            return []
+        script = self.project / named
+        if not os.access(script, os.X_OK):
+            raise ProjectionError(f"the entry point {script} is not there, or cannot be executed (`chmod +x`)")
+        return [str(script)]
 
     def deliver(self) -> None:
         """Put the best checkpoint where SageMaker takes the model from, and the run's records beside the outputs.

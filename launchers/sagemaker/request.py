@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from launchers.sagemaker.channels import Data, channel
-from launchers.sagemaker.container import CODE_CHANNEL, CONFIG_CHANNEL, data_channel
+from launchers.sagemaker.container import CODE_CHANNEL, CONFIG_CHANNEL, ENTRYPOINT, data_channel
 from launchers.sagemaker.hyperparameters import experiment_of
 from launchers.sagemaker.settings import Settings, job_name
 from projection.errors import ProjectionError
@@ -32,6 +32,9 @@ def training_request(
     home = f"s3://{settings.bucket}/{settings.prefix}/jobs"
     channels = [channel(CONFIG_CHANNEL, f"{home}/{job}/config/"), channel(CODE_CHANNEL, code)]
     channels += [channel(data_channel(number), place, settings.mode) for number, place in enumerate(data.places, 1)]
+    environment = {"PROJECTION_GIT_COMMIT": commit, "PROJECTION_RUN_ID": job, **data.environment}
+    if settings.entrypoint:
+        environment[ENTRYPOINT] = settings.entrypoint
     request: Request = {
         "TrainingJobName": job,
         "RoleArn": settings.role,
@@ -41,7 +44,7 @@ def training_request(
             "MetricDefinitions": metric_definitions(settings.metrics),
         },
         "HyperParameters": dict(hyperparameters),
-        "Environment": {"PROJECTION_GIT_COMMIT": commit, "PROJECTION_RUN_ID": job, **data.environment},
+        "Environment": environment,
         "InputDataConfig": channels,
         "OutputDataConfig": {"S3OutputPath": home},
         "CheckpointConfig": {"S3Uri": f"{home}/{job}/checkpoints/", "LocalPath": CHECKPOINTS},

@@ -43,6 +43,7 @@ class Settings:
         self.kms_key = _text("KMS_KEY")
         self.tags = _pairs("TAGS")
         self.metrics = _words("METRICS") or METRICS
+        self.entrypoint = _text("ENTRYPOINT").removeprefix("/opt/ml/code/")  # where the code will be
         self.request = _text("REQUEST")
 
 

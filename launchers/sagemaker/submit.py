@@ -12,7 +12,7 @@ from launchers.sagemaker import aws
 from launchers.sagemaker.channels import Data, data_there
 from launchers.sagemaker.checks import violations
 from launchers.sagemaker.container import CODE_ARCHIVE, CONFIG_CHANNEL
-from launchers.sagemaker.experiment import Experiment, pack_code, read_experiment
+from launchers.sagemaker.experiment import PROJECT, Experiment, pack_code, read_experiment
 from launchers.sagemaker.request import Request, has_local_storage, instance_hours, training_request
 from launchers.sagemaker.settings import Settings
 from projection.errors import ProjectionError
@@ -32,6 +32,9 @@ def submit(words: Sequence[str]) -> None:
     missing = [f"{name.upper()} ({what})" for name, what in _NEEDED.items() if not getattr(settings, name)]
     if missing:
         raise ProjectionError(f"not set: {', '.join(missing)}; put it into launchers/sagemaker/site.env")
+    own = settings.entrypoint
+    if own and not own.startswith("/") and not os.access(PROJECT / own, os.X_OK):
+        raise ProjectionError(f"ENTRYPOINT={own} is no executable file of the code")
     experiments = _experiments(settings, words)
     with tempfile.TemporaryDirectory() as folder:
         code = Path(folder) / CODE_ARCHIVE

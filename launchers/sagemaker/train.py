@@ -186,7 +186,7 @@ def run(place: Place) -> int:
     place.run_folder.mkdir(parents=True, exist_ok=True)
     place.unpack_code()
     cluster = find_cluster(place)
-    command = trainer_command(place, cluster)
+    command = [*place.entry_point(), *trainer_command(place, cluster)]
     training = Training(command, place.project, trainer_environment(cluster), cluster.processes > 1)
     print("+", *command, flush=True)
     status = training.wait()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines.accounts import running_accounts
 from tests.engines.daemons import daemon, free_ports, wait_until
 
 _TOOLS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "setpriv")
@@ -37,8 +38,7 @@ SlurmdLogFile={base}/log/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
-SelectType=select/cons_tres
+{accounts}SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0
 MpiDefault=none
@@ -80,6 +80,11 @@ class Cluster:
         fields = self.ask("scontrol", "--oneliner", "show", "job", job).split()
         return next(field.removeprefix(f"{name}=") for field in fields if field.startswith(f"{name}="))
 
+    @property
+    def keeps_accounts(self) -> bool:
+        """Whether sacct tells of jobs that have ended."""
+        return "slurmdbd" in (self.base / "slurm.conf").read_text()
+
     def started(self, job: str) -> bool:
         """Tell whether a job has begun; one that was requeued would wait for two minutes, and is started sooner."""
         if self.field(job, "JobState") != "PENDING":
@@ -111,11 +116,12 @@ class Cluster:
         """Bring back lost nodes, cancel what is in the queue, and wait until it is gone."""
         for node in self.ask("sinfo", "--noheader", "--Node", "--states=down", "--format=%N").split():
             self.ask("scontrol", "update", f"NodeName={node}", "State=RESUME")
-        self.ask("scancel", "--user=root")
+        for user in set(self.ask("squeue", "--noheader", "--format=%u").split()):
+            self.ask("scancel", f"--user={user}")
         wait_until(lambda: not self.queue(), 90)
 
 
-def _configure(base: Path) -> None:
+def _prepare(base: Path) -> None:
     for folder in ("run", "log", "state", "spool/n1", "spool/n2", "munge"):
         (base / folder).mkdir(parents=True)
     base.chmod(0o755)
@@ -128,8 +134,6 @@ def _configure(base: Path) -> None:
     for number in (0, 1):
         os.mknod(base / f"gpu{number}", 0o666 | 0o020000, os.makedev(1, 3))
     (base / "gres.conf").write_text(f"NodeName=n[1-2] Name=gpu File={base}/gpu[0-1]\n")
-    text = _CONFIGURATION.format(host=socket.gethostname(), base=base, ports=free_ports(3), node=_NODE)
-    (base / "slurm.conf").write_text(text)
 
 
 def _munge(base: Path) -> list[str]:
@@ -160,12 +164,15 @@ def running_cluster() -> Iterator[Cluster]:
         pytest.skip(f"no Slurm here: {'missing ' + ', '.join(missing) if missing else 'its daemons need root'}")
     base = Path(tempfile.mkdtemp(prefix="slurm-", dir="/var/tmp"))
     try:
-        _configure(base)
+        _prepare(base)
         cluster = Cluster(base)
         with ExitStack() as daemons:
             daemons.enter_context(daemon(*_munge(base)))
             configuration = str(base / "slurm.conf")
             wait_until(lambda: (base / "run" / "munge.socket").exists())
+            accounts = daemons.enter_context(running_accounts(base))
+            facts = {"host": socket.gethostname(), "base": base, "ports": free_ports(3), "node": _NODE}
+            Path(configuration).write_text(_CONFIGURATION.format(**facts, accounts=accounts))
             daemons.enter_context(daemon("slurmctld", "-D", "-f", configuration))
             for node in ("n1", "n2"):
                 daemons.enter_context(daemon("slurmd", "-D", "-f", configuration, "-N", node))

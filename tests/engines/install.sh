@@ -8,7 +8,7 @@
 set -euo pipefail
 
 PACKAGES=(slurm-wlm munge podman buildah crun runc netavark aardvark-dns iptables slirp4netns squashfs-tools squashfuse
-    fuse3 uidmap patchelf debootstrap docker-registry catatonit)
+    fuse3 uidmap patchelf debootstrap docker-registry catatonit slurmdbd mariadb-server)
 
 engines=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/build/engines
 
@@ -114,6 +114,11 @@ install_readers() {
     mv "$engines/readers.partial" "$engines/readers"
 }
 
+# Whose jobs run on the cluster of the tests, and who has podman without root.
+add_account() {
+    id researcher >/dev/null 2>&1 || useradd --create-home --shell /bin/bash researcher
+}
+
 # Building a .def as root without all capabilities takes identities to map to.
 allow_fake_root() {
     local file
@@ -144,4 +149,4 @@ if [[ $(id -u) != 0 ]] || ! command -v apt-get >/dev/null; then
 fi
 mkdir -p "$engines"
 at_once install_packages install_readers
-at_once install_browser install_apptainer allow_fake_root make_root_file_system
+at_once install_browser install_apptainer allow_fake_root add_account make_root_file_system

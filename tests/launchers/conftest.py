@@ -7,9 +7,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +21,7 @@ from tests.conftest import ROOT
 from tests.engines import images
 from tests.engines.cluster import Cluster, running_cluster
 from tests.engines.images import Builder
+from tests.engines.people import NAME, Person, find_person
 from tests.launchers.pausing import Pause
 
 # the demo in a second, and without dropout, so that an interrupted run can be compared bit by bit
@@ -144,26 +147,27 @@ class User:
     Args:
         home: The checkout.
         environment: What the login shell exports.
+        identity: Whose account it is, as `subprocess` is told; nothing is that of the tests.
     """
 
-    def __init__(self, home: Path, environment: dict[str, str]) -> None:
+    def __init__(self, home: Path, environment: dict[str, str], identity: dict[str, Any] | None = None) -> None:
         self.home = home
         self.environment = environment
+        self.identity = identity or {}
 
     def surroundings(self) -> dict[str, str]:
         """Give the whole environment, without what a make that runs the tests hands down."""
         outer = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
         return {**outer, **self.environment}
 
+    def run(self, *command: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the checkout."""
+        environment = {**self.surroundings(), **variables}
+        return subprocess.run(command, cwd=self.home, env=environment, capture_output=True, text=True, **self.identity)
+
     def make(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a make target."""
-        return subprocess.run(
-            ["make", "--no-print-directory", *words],
-            cwd=self.home,
-            env={**self.surroundings(), **variables},
-            capture_output=True,
-            text=True,
-        )
+        return self.run("make", "--no-print-directory", *words, **variables)
 
     def submit(self, *words: str, **variables: str) -> str:
         """Run `make slurm`, and give the number of the job."""
@@ -178,15 +182,20 @@ class User:
         return (self.home / "logs" / f"projection_train_{job}.{kind}").read_text()
 
 
-@pytest.fixture
-def visitor(home: Path) -> Iterator[User]:
-    """Someone who submits small jobs in the environment that runs the tests; for what needs no Slurm."""
+@contextmanager
+def at_work(home: Path, person: Person | None = None) -> Iterator[User]:
+    """Someone who submits small jobs in the environment that runs the tests, on disks of their own."""
     options = {"CONTAINER": "none", "VENV": sys.prefix, "MEM": "2G", "CPUS": "1", "TIME": "30"}
+    if person:
+        options |= {**person.environment, "VENV": str(person.python)}
     scratch = Path(tempfile.mkdtemp(prefix="disk-", dir="/var/tmp"))
     runs = Path(tempfile.mkdtemp(prefix="runs-", dir="/var/tmp"))
     places = {"SCRATCH": str(scratch), "RUNS_PATH": str(runs)}
     try:
-        yield User(home, {**options, **places, "WANDB_MODE": "offline"})
+        if person:
+            for folder in (scratch, runs):
+                shutil.chown(folder, NAME, NAME)
+        yield User(home, {**options, **places, "WANDB_MODE": "offline"}, person and person.identity)
         left = list(scratch.iterdir())
     finally:
         for folder in (scratch, runs):
@@ -195,8 +204,46 @@ def visitor(home: Path) -> Iterator[User]:
 
 
 @pytest.fixture
+def visitor(home: Path) -> Iterator[User]:
+    """Whoever runs the tests; for what needs no Slurm."""
+    with at_work(home) as user:
+        yield user
+
+
+@pytest.fixture(scope="session")
+def person() -> Iterator[Person | None]:
+    with tempfile.TemporaryDirectory(prefix="venv-", dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        if (found := find_person(Path(folder))) is None:
+            warnings.warn(f"No account {NAME} can run the packages here, so jobs are root's.", stacklevel=1)
+        yield found
+
+
+@pytest.fixture(scope="session")
+def own_home(home: Path, person: Person | None) -> Iterator[Path]:
+    """The same checkout, of an ordinary account where there is one."""
+    if person is None:
+        yield home
+        return
+    with tempfile.TemporaryDirectory(prefix="projection-", dir="/var/tmp") as folder:
+        subprocess.run(["cp", "-a", f"{home}/.", folder], check=True)
+        subprocess.run(["chown", "-R", f"{NAME}:{NAME}", folder], check=True)
+        yield Path(folder)
+
+
+@pytest.fixture
+def researcher(own_home: Path, person: Person | None, cluster: Cluster) -> Iterator[User]:
+    """Someone with an ordinary account on a cluster."""
+    with at_work(own_home, person) as user:
+        # its GPUS are files that lead nowhere
+        user.environment |= {**cluster.environment, "DEVICE": "cpu"}
+        yield user
+        cluster.clear()
+
+
+@pytest.fixture
 def user(visitor: User, cluster: Cluster) -> Iterator[User]:
-    """The same person where there is Slurm."""
+    """The same where there is Slurm."""
     # its GPUS are files that lead nowhere
     visitor.environment |= {**cluster.environment, "DEVICE": "cpu"}
     yield visitor

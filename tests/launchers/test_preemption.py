@@ -16,6 +16,11 @@ from tests.launchers.trainings import DONE, locally, results, runs, weights
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture
+def user(researcher: User) -> User:
+    return researcher
+
+
 def requeued(cluster: Cluster, job: str) -> None:
     cluster.ask("scontrol", "requeue", job)
 

@@ -17,6 +17,11 @@ from tests.launchers.trainings import DONE, locally, results, runs
 pytestmark = pytest.mark.slow
 
 
+@pytest.fixture
+def user(researcher: User) -> User:
+    return researcher
+
+
 def test_a_job_trains_to_completion(user: User, cluster: Cluster) -> None:
     (user.home / "uncommitted.py").write_text("mine = 1\n")
     job = user.submit("EXP=demo", "STAGE=1", "ARGS=--data.labels 'superdiagnostic' --trainer.max_epochs 2")
@@ -42,7 +47,7 @@ def test_an_earlier_commit_can_be_run(user: User, cluster: Cluster) -> None:
         assert cluster.wait(job, *DONE) == "COMPLETED", user.log(job, "err")
     finally:
         broken.write_text(text)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=user.home, check=True, capture_output=True, text=True)
+    commit = user.run("git", "rev-parse", "HEAD")
     assert json.loads((runs(user) / "other" / job / "provenance.json").read_text())["git"] == commit.stdout.strip()
 
 
@@ -84,21 +89,12 @@ def test_an_array_has_a_run_for_each_experiment_and_seed_and_one_can_be_resumed_
 
 def test_a_job_that_was_submitted_by_hand_trains_and_goes_on(user: User, cluster: Cluster) -> None:
     (user.home / "logs").mkdir(exist_ok=True)
-    environment = {**user.surroundings(), "CONTAINER": "none"}
+    small = ["--mem=2G", "--cpus-per-task=1", "--time=30"]
 
     def submit(*words: str) -> str:
-        asked = [
-            "sbatch",
-            "--parsable",
-            "--mem=2G",
-            "--cpus-per-task=1",
-            "--time=30",
-            "launchers/slurm/train.sh",
-            *words,
-        ]
-        return subprocess.run(
-            asked, cwd=user.home, env=environment, check=True, capture_output=True, text=True
-        ).stdout.strip()
+        done = user.run("sbatch", "--parsable", *small, "launchers/slurm/train.sh", *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
 
     job = submit("EXP=tiny+presets/ema", "SEEDS=4", "--trainer.max_epochs", "1")
     assert cluster.wait(job, *DONE) == "COMPLETED", user.log(job, "err")
@@ -117,12 +113,10 @@ def test_a_job_that_was_submitted_by_hand_trains_and_goes_on(user: User, cluster
         assert told in user.log(refused, "err")
 
 
-def test_data_and_runs_may_be_links_and_relative_paths_mean_the_same_everywhere(
-    user: User, cluster: Cluster, tmp_path: Path
-) -> None:
+def test_data_and_runs_may_be_links_and_relative_paths_mean_the_same_everywhere(user: User, cluster: Cluster) -> None:
     """The user's data and runs are on a shared disk, one of them read-only."""
-    shared = tmp_path / "shared"
-    (shared / "runs").mkdir(parents=True)
+    shared = runs(user)
+    user.run("mkdir", shared / "runs")
     own = user.home / "data"
     own.rename(shared / "data")
     (shared / "data").chmod(0o555)
@@ -158,10 +152,29 @@ def test_without_a_visible_gpu_nothing_trains_on_cpus_unasked(user: User, cluste
     assert "To train on CPUs: --trainer.accelerator cpu, or DEVICE=cpu for a launcher." in user.log(job, "err")
 
 
+def test_what_failed_is_listed_with_slurms_word_for_it(user: User, cluster: Cluster) -> None:
+    job = user.submit("EXP=tiny", "DEVICE=")
+    assert cluster.wait(job, *DONE) == "FAILED"
+    if not cluster.keeps_accounts:
+        pytest.skip("Slurm keeps no accounts here: tests/engines/install.sh installs slurmdbd and a database")
+
+    def listed() -> list[str]:
+        return [line for line in user.make("slurm-status").stdout.splitlines() if line.startswith(job)]
+
+    wait_until(lambda: "FAILED" in listed()[0])
+    assert "To train on CPUs" in listed()[0] or "no GPU" in listed()[0], listed()
+    assert "tiny" in listed()[0]
+
+
 def test_a_job_that_waits_says_why(user: User, cluster: Cluster) -> None:
     job = user.submit("EXP=tiny", "SBATCH_OPTIONS=--begin=now+1hour")
     with subprocess.Popen(
-        ["make", "slurm-logs", f"JOB={job}"], cwd=user.home, env=user.surroundings(), stdout=subprocess.PIPE, text=True
+        ["make", "slurm-logs", f"JOB={job}"],
+        cwd=user.home,
+        env=user.surroundings(),
+        stdout=subprocess.PIPE,
+        text=True,
+        **user.identity,
     ) as following:
         assert following.stdout
         said = next(following.stdout)

@@ -19,7 +19,7 @@ IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/projection:latest"
 # what sagemaker.sh exports
 VARIABLES = ["EXP", "JOB", "JOB_NAME", "REGION", "ROLE", "BUCKET", "PREFIX", "IMAGE", "INSTANCE", "COUNT", "VOLUME"]
 VARIABLES += ["TIME", "WAIT", "SPOT", "SUBNETS", "SECURITY_GROUPS", "KMS_KEY", "TAGS", "METRICS", "REQUEST"]
-VARIABLES += ["RUNS_PATH", "DRY_RUN", "SEEDS", "DATA", "MODE", "HOURS", "ALL", "TYPED", "FOLDER"]
+VARIABLES += ["ENTRYPOINT", "RUNS_PATH", "DRY_RUN", "SEEDS", "DATA", "MODE", "HOURS", "ALL", "TYPED", "FOLDER"]
 
 
 @pytest.fixture(scope="session")

@@ -257,6 +257,20 @@ def test_the_exit_status_and_the_reason_are_those_of_the_training(
     assert len(failure(prefix)) <= 1024
 
 
+def test_an_entry_point_of_ones_own_comes_first(
+    prefix: Path, upload: Upload, ended: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executable(prefix / "source" / "own.sh", '#!/bin/sh\necho "$PWD" >"$SAGEMAKER_PREFIX/mine"\nMINE=1 exec "$@"\n')
+    upload()
+    monkeypatch.setenv("PROJECTION_ENTRYPOINT", "own.sh")
+    assert ended() == 0
+    assert (prefix / "mine").read_text().strip() == f"{prefix}/code"
+    assert said(prefix)["environment"]["MINE"] == "1"
+    monkeypatch.setenv("PROJECTION_ENTRYPOINT", f"{prefix}/code/missing.sh")
+    assert ended() == 1
+    assert failure(prefix).startswith(f"sagemaker: the entry point {prefix}/code/missing.sh is not there")
+
+
 @pytest.mark.parametrize(("ending", "status"), [(143, 143), (1, 143), (0, 0)])
 def test_a_job_told_to_end_hands_that_on_and_names_no_failure(
     prefix: Path, upload: Upload, ending: int, status: int

@@ -142,6 +142,16 @@ def test_data_that_are_there_are_neither_needed_here_nor_uploaded(command: Comma
         command("submit", EXP="tiny", DATA="/data")
 
 
+def test_an_entry_point_of_ones_own_is_part_of_the_code(command: Command, cloud: Cloud) -> None:
+    for named in ("containers/entrypoint.sh", "/opt/ml/code/containers/entrypoint.sh"):
+        command("submit", EXP="tiny", ENTRYPOINT=named)
+        assert (
+            cloud.asked("CreateTrainingJob")[-1]["Environment"]["PROJECTION_ENTRYPOINT"] == "containers/entrypoint.sh"
+        )
+    with pytest.raises(RefusedError, match=r"ENTRYPOINT=README\.md is no executable file of the code"):
+        command("submit", EXP="tiny", ENTRYPOINT="README.md")
+
+
 def test_what_is_there_is_not_uploaded_again(command: Command, cloud: Cloud) -> None:
     assert "demo_100hz.h5: uploaded to" in command("submit", EXP="demo")
     cloud.stored.clear()
