@@ -54,8 +54,8 @@ test: lint ## Run all checks: ruff, mypy, all tests
 check: lint ## Run most of them in two minutes: no engines, and no test that trains more than once
 	launchers/with_args.sh $(BIN)/pytest $(BY_FILE) -m 'not slow and not thorough'
 
-# in two processes, each file in one of them, where its fixtures are made once
-BY_FILE := -n 2 --dist loadfile
+# in two processes, each file in one of them, where its fixtures are made once; files of a group are together
+BY_FILE := -n 2 --dist loadgroup
 
 lint: $(VENV)/.installed-dev $(VENV)/.scripts-linted
 	$(BIN)/ruff check projection launchers tests
@@ -142,7 +142,8 @@ tensorboard: $(VENV)/.installed ## Show the learning curves of all runs; start i
 clean: ## Remove the virtual environment and caches; data and runs stay
 	rm -rf $(VENV) build .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+# an environment elsewhere is somebody's own: it is made if it is missing, and else left as it is
+$(VENV)/.installed: $(if $(filter .venv,$(VENV)),pyproject.toml constraints.txt)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 14) else "projection needs Python 3.11 to 3.13, found %d.%d: make ... PYTHON=python3.11" % v[:2])'
 	@echo "Setting up $(VENV), once ..."
 	$(PYTHON) -m venv $(VENV)

@@ -7,7 +7,8 @@ case ${1:-} in
 python* | projection | torchrun | bash | sh | /*) command=("$@") ;;
 *) command=(python -m projection "$@") ;;
 esac
-if [[ $(id -u) == 0 ]]; then
+# Apptainer's root is whoever started it already
+if [[ $(id -u) == 0 && -z ${APPTAINER_CONTAINER:-}${SINGULARITY_CONTAINER:-} ]]; then
     owner=$(stat --format=%u /workspace) group=$(stat --format=%g /workspace)
     [[ $owner == 0 ]] || exec setpriv --reuid="$owner" --regid="$group" --clear-groups "${command[@]}"
 fi

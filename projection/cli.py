@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from typing_extensions import override
 
 from projection import nets, tasks, transforms  # noqa: F401 - so that their classes are known by short names
+from projection.checkpoint import read_checkpoint
 from projection.data.datamodule import PTBXLDataModule
 from projection.errors import ProjectionError
 from projection.experiment import BASE_CONFIG, RUNS, experiment_name, with_configs
@@ -23,10 +25,12 @@ from projection.messages import keep_quiet, readable_errors
 from projection.parser import Parser
 from projection.places import OWN_DATA, config_files, direct_output, options_of_other_data
 from projection.runs.folder import (
+    RESULTS,
     begun_run,
     check_checkpoint,
     evaluated_checkpoint,
     is_begun,
+    newest_state,
     run_id,
     run_of,
     shared_run_id,
@@ -35,14 +39,17 @@ from projection.runs.folder import (
 from projection.runs.lock import held
 from projection.runs.operating_point import keep_operating_point
 from projection.runs.summary import report
+from projection.runs.trust import check_runs
 from projection.training import (
     BestCheckpoint,
     BoundedProgressBar,
+    FiniteLoss,
     LastCheckpoint,
     LayerTable,
     MetricLines,
     PredictionWriter,
     RunRecord,
+    StepSeed,
 )
 from projection.training.checkpoint_callbacks import bring_to_every_node
 
@@ -72,6 +79,8 @@ class ProjectionCLI(LightningCLI):
     def __init__(self, command: str, words: Sequence[str]) -> None:
         self._command = command
         words = with_configs(words)
+        if command != "fit" and not _trusted(words):
+            check_runs(words)
         if words[-1:] == ["--data.help"]:  # jsonargparse would show the base class, which has no options
             words[-1] = f"--data.help={OWN_DATA}"
         how = {"default_config_files": [str(BASE_CONFIG)], "epilog": _HELP, "usage": f"projection {command} {_USAGE}"}
@@ -94,6 +103,9 @@ class ProjectionCLI(LightningCLI):
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        if self._command != "fit":
+            told = "Build what a run's config.yaml names of others' classes as well, which can run any code."
+            parser.add_argument("--trust", type=bool, default=False, help=told)
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last_checkpoint")
         parser.add_lightning_class_args(LearningRateMonitor, "learning_rate_monitor")
@@ -129,6 +141,8 @@ class ProjectionCLI(LightningCLI):
         folder = self._folder(config)
         self.save_config_kwargs = {"new_folder": not folder.exists()}
         direct_output(config, folder)
+        if self.subcommand == "fit":
+            config.ckpt_path = _state(config)
         super().instantiate_classes()
 
     @override
@@ -138,6 +152,8 @@ class ProjectionCLI(LightningCLI):
         if self.subcommand != "fit":
             kwargs["logger"] = DummyLogger()  # a user's step may call self.logger
         trainer = super().instantiate_trainer(**kwargs)
+        # before those that save, which Lightning keeps at the end
+        trainer.callbacks[:0] = [StepSeed(), FiniteLoss()]  # type: ignore[attr-defined]
         # no bar is seen in a log or a file
         seen = sys.stdout.isatty() and trainer.progress_bar_callback is not None
         if not seen and not any(isinstance(call, MetricLines) for call in trainer.callbacks):  # type: ignore[attr-defined]
@@ -149,7 +165,13 @@ class ProjectionCLI(LightningCLI):
         folder = Path(self.trainer.default_root_dir)
         trains = subcommand == "fit" and self.trainer.is_global_zero and not self.trainer.fast_dev_run  # type: ignore[attr-defined]
         with held(folder) if trains else nullcontext():
-            super()._run_subcommand(subcommand)
+            if trains and self._is_complete(folder):
+                rank_zero_info(
+                    f"{folder} is complete: it was trained to its end, and judged. A larger `--trainer.max_epochs` "
+                    "trains on; `test` and `report` judge it again."
+                )
+            else:
+                super()._run_subcommand(subcommand)
 
     def before_predict(self) -> None:
         """Refuse, or warn of, a model to whose `forward` Lightning would hand a batch as it is."""
@@ -195,6 +217,15 @@ class ProjectionCLI(LightningCLI):
         self._report(self._metrics())
 
     after_test = after_validate
+
+    def _is_complete(self, folder: Path) -> bool:
+        state = self.config_init[self.subcommand].ckpt_path
+        if not state or not (folder / RESULTS).is_file() or not Path(state).is_relative_to(folder):
+            return False
+        epochs, steps = self.trainer.max_epochs, self.trainer.max_steps
+        content = read_checkpoint(Path(state))
+        done = int(content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+        return (epochs not in (None, -1) and done >= epochs) or 0 <= steps <= int(content["global_step"])
 
     @rank_zero_only
     def after_predict(self) -> None:
@@ -255,6 +286,20 @@ class ProjectionCLI(LightningCLI):
             return evaluated / f"{self.subcommand}-{run_id()}"
         experiment = experiment_name(config_files(config), config.model.class_path)
         return Path(RUNS) / experiment / (run_id() if self.subcommand == "fit" else f"{self.subcommand}-{run_id()}")
+
+
+def _state(config: Namespace) -> str | None:
+    """Find the state that `--ckpt_path last` means; addresses such as s3://... are left to Lightning."""
+    given: str | None = config.ckpt_path
+    if given != "last" or config.trainer.enable_checkpointing is False or "://" in config.last_checkpoint.dirpath:
+        return given
+    found = newest_state(Path(config.last_checkpoint.dirpath))
+    return str(found) if found else None
+
+
+def _trusted(words: Sequence[str]) -> bool:
+    pairs = [*words, *map("=".join, pairwise(words))]
+    return any(word.lower() == "--trust=true" for word in pairs)
 
 
 def run_trainer(args: list[str] | None) -> None:

@@ -12,6 +12,13 @@ def results(folder: Path) -> dict[str, float]:
     return found
 
 
+def flip(file: Path, bit: int) -> None:
+    """Flip one bit of a file."""
+    content = bytearray(file.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    file.write_bytes(content)
+
+
 def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     """Read the weights and buffers that a checkpoint holds."""
     found: dict[str, torch.Tensor] = torch.load(checkpoint, weights_only=True)["state_dict"]

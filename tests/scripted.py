@@ -99,6 +99,21 @@ class Signal(Callback):
             os.kill(os.getpid(), signal.Signals(self.number))
 
 
+class Die(Callback):
+    """Break off at a known moment, without a word to anybody.
+
+    Args:
+        batches: After how many batches of the whole training.
+    """
+
+    def __init__(self, batches: int) -> None:
+        self.batches = batches
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.fit_loop.total_batch_idx + 1 == self.batches:
+            raise RuntimeError("killed")
+
+
 def scripted(data: Path, *options: str) -> list[str]:
     """Give arguments of three scripted epochs of four batches; later options win."""
     few = [word for part in ("train", "val", "test") for word in (f"--trainer.limit_{part}_batches", "4")]

@@ -12,7 +12,7 @@ import yaml
 from projection.__main__ import main
 from projection.errors import ProjectionError
 from tests.conftest import Run
-from tests.run_files import results, weights
+from tests.run_files import flip, results, weights
 from tests.scripted import scripted
 
 SHORT = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"]
@@ -86,11 +86,37 @@ def test_the_configuration_of_a_run_that_has_begun_continues_it(run: Run, corpus
 
 
 @pytest.mark.thorough
-def test_a_run_without_a_state_is_not_begun_again_in_its_name(run: Run, corpus_file: Path) -> None:
-    folder = run("fit", *scripted(corpus_file, "--trainer.max_epochs", "1"))
-    (folder / "checkpoints" / "last.ckpt").unlink()
+def test_a_run_that_lost_its_states_does_not_begin_anew_without_a_word(run: Run, corpus_file: Path) -> None:
+    folder = run("fit", *scripted(corpus_file, "--trainer.max_epochs", "2"))
+    again = ["fit", "--config", str(folder / "config.yaml"), "--ckpt_path", "last", "--trainer.max_epochs", "3"]
+    last, best = (folder / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
+    flip(last, 1000)
+    with pytest.warns(UserWarning, match=rf"{last} is damaged: the run goes on from best\.ckpt, and trains again what"):
+        main(again)
+    assert weights(last)["batches"] == 12
+    last.unlink()
+    flip(best, 1000)
+    with pytest.raises(SystemExit, match=r"last\.ckpt is missing, and there is no whole best\.ckpt either"):
+        main(again)
+    shutil.rmtree(folder / "checkpoints")
     with pytest.raises(SystemExit, match=r"has no checkpoints/last\.ckpt to go on from"):
-        main(["fit", "--config", str(folder / "config.yaml"), "--ckpt_path", "last"])
+        main(again)
+
+
+@pytest.mark.thorough
+def test_a_complete_run_says_so_and_is_left_as_it_is(
+    run: Run, corpus_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fit = scripted(
+        corpus_file, "--trainer.default_root_dir", "mine", "--ckpt_path", "last", "--trainer.max_epochs", "2"
+    )
+    folder = run("fit", *fit)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    main(["fit", *fit])
+    assert f"{folder} is complete: it was trained to its end" in caplog.text
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    main(["fit", *fit, "--trainer.max_epochs", "3"])
+    assert weights(folder / "checkpoints" / "last.ckpt")["batches"] == 12
 
 
 def test_going_on_needs_the_name_of_a_run(run: Run, tiny: list[str]) -> None:

@@ -50,7 +50,10 @@ def test_judging_into_a_folder_that_is_taken_goes_beside_it(run: Run, finished: 
 @pytest.mark.thorough
 def test_best_and_last_are_two_states(run: Run, corpus_file: Path) -> None:
     fit = run("fit", *scripted(corpus_file, "--model.init_args.scores", "[0.6, 0.9, 0.7]"))
-    assert [results(run("test", *of(fit, name)))["test/epochs"] for name in ("best", "last")] == [2, 3]
+    assert [results(run("test", *of(fit, name), "--trust", "true"))["test/epochs"] for name in ("best", "last")] == [
+        2,
+        3,
+    ]
 
 
 def test_a_model_without_a_checkpoint_is_judged_as_it_begins_and_the_user_is_told(run: Run, corpus_file: Path) -> None:

@@ -58,7 +58,7 @@ def test_a_data_set_and_a_net_of_one_s_own_are_trained_judged_and_named(
     table = pd.read_csv(folder / "predictions" / "test.csv")
     assert table["ecg_id"].tolist() == ids[split == 2].tolist()
     assert list(table.columns[1:]) == ["calm", "fast", "label_calm", "label_fast"]
-    predicted = run("predict", "--config", str(folder / "config.yaml"), "--ckpt_path", "best")
+    predicted = run("predict", "--config", str(folder / "config.yaml"), "--ckpt_path", "best", "--trust", "true")
     assert pd.read_csv(predicted / "predictions" / "predict.csv")["ecg_id"].tolist() == ids[split == 2].tolist()
     # a module that knows of no ids, as in any tutorial
     Path("mine.py").write_text(example + PLAIN)

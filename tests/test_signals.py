@@ -1,6 +1,7 @@
 """What a training that is told to end leaves behind, and how it goes on."""
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,14 +19,15 @@ from tests.scripted import Place, callback, scripted
 
 pytestmark = pytest.mark.thorough  # whole trainings, interrupted and continued
 
+HEARD = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
 DDP = ["--config", str(ROOT / "configs" / "presets" / "ddp.yaml")]
 
 
 @pytest.fixture(autouse=True)
 def _as_in_a_fresh_process() -> Iterator[None]:
     # a training leaves its handlers behind, which end the process
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)}
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    before = {number: signal.getsignal(number) for number in HEARD}
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(number, lambda *_: None)  # what nobody listens to shall end no tests
     yield
     for number, handler in before.items():
@@ -58,14 +60,11 @@ def told_to_end(words: list[str], number: signal.Signals, at: Place = "batch", b
 def test_a_run_that_was_told_to_end_goes_on_as_if_nothing_had_happened(
     fit: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # dropout draws from PyTorch's own generator, which a checkpoint does not hold yet
-    fit = [*fit, "--model.init_args.net.init_args.dropout", "0"]
     run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
-    told_to_end([*fit, *into(run)], signal.SIGTERM, batches=5)
-    assert "Told to end: epoch 1, step 5 is saved" in caplog.text
-    assert last(run)["global_step"] == 5
-    told_to_end([*fit, *into(run)], signal.SIGUSR1, batches=6)
-    assert last(run)["global_step"] == 6
+    for number, step in zip(HEARD, (5, 6, 9, 10), strict=True):
+        told_to_end([*fit, *into(run)], number, batches=step)
+        assert f"Told to end: epoch {step // 4}, step {step} is saved" in caplog.text
+        assert last(run)["global_step"] == step
     main([*fit, *into(run)])
     main([*fit, *into(undisturbed)])
     for name, value in weights(undisturbed / "checkpoints" / "last.ckpt").items():
@@ -87,6 +86,31 @@ def test_steps_epochs_learning_rate_and_order_of_records_go_on_with_the_shipped_
     assert [entry[:3] for entry in entries] == [[step // 4, step % 4, step + 1] for step in range(12)]
     rates, sums = {entry[3] for entry in entries}, {entry[4] for entry in entries}
     assert len(rates) == len(sums) == 12
+
+
+def test_a_second_ctrl_c_ends_at_once(tmp_path: Path, corpus_file: Path) -> None:
+    fit = ["fit", *scripted(corpus_file, "--trainer.accumulate_grad_batches", "4", *into(tmp_path / "run"))]
+    first = callback("Signal", number=signal.SIGINT, batches=1)
+    told_to_end([*fit, *first], signal.SIGINT, batches=2)
+    assert not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
+
+
+def test_what_is_ignored_from_the_beginning_is_no_reason_to_end(tmp_path: Path, corpus_file: Path) -> None:
+    """As under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    main(["fit", *scripted(corpus_file, *into(tmp_path / "run")), *callback("Signal", number=signal.SIGHUP, batches=2)])
+    assert last(tmp_path / "run")["global_step"] == 12
+
+
+def test_a_state_is_saved_every_few_minutes_within_an_epoch(tmp_path: Path, corpus_file: Path) -> None:
+    fit = ["fit", *scripted(corpus_file, *into(tmp_path / "run"), *callback("Die", batches=7))]
+    with pytest.raises(RuntimeError, match="killed"):
+        main([*fit, "--last_checkpoint.every_n_minutes", "0"])
+    assert last(tmp_path / "run")["global_step"] == 6, "the newest whole step"
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(RuntimeError, match="killed"):
+        main([*fit, "--last_checkpoint.every_n_minutes", "null"])
+    assert last(tmp_path / "run")["global_step"] == 4, "the end of the first epoch"
 
 
 def test_a_state_is_saved_between_optimizer_steps_alone(tmp_path: Path, corpus_file: Path) -> None:

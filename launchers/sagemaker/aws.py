@@ -83,7 +83,8 @@ def _exists(what: str, look: Callable[[], Any]) -> bool:
         if code in _FORBIDDEN:
             return False
         if code in ("404", "NoSuchEntity", "NoSuchBucket", "RepositoryNotFoundException", "ImageNotFoundException"):
-            hint = "; `make sagemaker-image` makes it" if what.startswith("image") else ""
+            hints = {"image": "; `make sagemaker-image` makes it", "file": "; the name of a folder ends in /"}
+            hint = hints.get(what.partition(" ")[0], "")
             raise ProjectionError(f"there is no {what}{hint}") from error
         raise
     return True

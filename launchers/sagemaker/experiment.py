@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ def read_experiment(experiment: str, words: Sequence[str], data_here: bool = Tru
     name = experiment_name(files, settings["model"]["class_path"])
     shown = _shown({name: value for name, value in given if name != CONFIG})
     config = yaml.safe_dump(settings, sort_keys=False)
-    return Experiment(name, config, encode({CONFIG: name, **shown}), _data_files(experiment, settings, data_here))
+    named = _named(experiment) + (" with these ARGS" if words else "")
+    return Experiment(name, config, encode({CONFIG: name, **shown}), _data_files(named, settings, data_here))
 
 
 def changes(words: Sequence[str]) -> dict[str, str]:
@@ -67,14 +69,15 @@ def _named(experiment: str) -> str:
 
 
 def _resolve(what: str, words: Sequence[str]) -> dict[str, Any]:
-    told = io.StringIO()
+    errors = io.StringIO()
     try:
-        with contextlib.redirect_stderr(told):
+        with contextlib.redirect_stderr(errors):
             return resolved(words)
     except SystemExit as end:
-        lines = [*told.getvalue().splitlines(), *(end.code.splitlines() if isinstance(end.code, str) else [])]
+        lines = [*errors.getvalue().splitlines(), *(end.code.splitlines() if isinstance(end.code, str) else [])]
         said = [line.strip() for line in lines if line and not line.startswith("All options")]
-        raise ProjectionError(f"{what} is not accepted: {' '.join(said[-5:])}") from end
+        told = re.sub(r"^projection \w+: ", "", " ".join(said[-5:]))  # by a command that nobody typed
+        raise ProjectionError(f"{what} is not accepted: {told}") from end
 
 
 def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
@@ -110,11 +113,10 @@ def _is_file(value: str) -> bool:
         return False
 
 
-def _data_files(experiment: str, settings: Mapping[str, Any], here: bool) -> tuple[Path, ...]:
+def _data_files(named: str, settings: Mapping[str, Any], here: bool) -> tuple[Path, ...]:
     files = tuple(PROJECT / path for path in data_paths(settings))
     if here and (missing := [file for file in files if not file.is_file()]):
-        hint = f"which {_named(experiment)} names; `make data EXP={experiment}` makes it"
-        raise ProjectionError(f"there is no data file {missing[0]}, {hint}")
+        raise ProjectionError(f"there is no data file {missing[0]}, which {named} names; `make data` makes it")
     return files
 
 

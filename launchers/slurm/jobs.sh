@@ -14,9 +14,9 @@ home=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck source=launchers/slurm/prepare.sh
 source "$home/launchers/slurm/prepare.sh"
 
-# In the queue, one line a task; then what ended within two days, with the last words of what failed.
+# In the queue, one line a task; then what ended within two days, and below what failed its last words.
 status() {
-    local id state time limit where file queued=' ' queue
+    local id words state time limit where file queued=' ' queue
     queue=$(squeue --me --array --noheader --name=projection_train --format='%i|%T|%M|%l|%R') || fail "Slurm does not answer"
     printf '%-14s %-11s %-11s %-11s %-20s %s\n' JOB STATE TIME LIMIT 'NODES OR REASON' RUN
     while IFS='|' read -r id state time limit where && [[ -n $id ]]; do
@@ -25,7 +25,10 @@ status() {
     done <<<"$queue"
     while IFS= read -r file; do
         id=${file##*projection_train_} && id=${id%.out}
-        [[ $queued == *" $id "* ]] || printf '%-14s %-11s %-44s %s\n' "$id" "$(end_of "$id")" "$(last_words "$id")" "$(run_of "$id")"
+        [[ $queued != *" $id "* ]] || continue
+        state=$(end_of "$id") words=$(last_words "$id")
+        printf '%-14s %-56s %s\n' "$id" "$state" "$(run_of "$id")"
+        [[ -z $words || $state == COMPLETED ]] || printf '%14s %s\n' '' "$words"
     done < <(find "$home/logs" -name 'projection_train_*.out' -mtime -2 2>/dev/null | sort)
 }
 
@@ -140,6 +143,7 @@ resume() {
     test_submission
     submit
     echo "Submitted job $before again, as job $job: it continues in the same run folder."
+    say_how_to_go_on
 }
 
 answer_help "$@"

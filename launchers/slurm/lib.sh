@@ -94,6 +94,10 @@ test_submission() {
         fail "Slurm refuses the job: $(grep -m 1 -E '(error|failure): ' <<<"$said" | sed -E 's/^.*(error|failure): //')"
 }
 
+say_how_to_go_on() {
+    echo "make slurm-status; make slurm-logs JOB=$job; make slurm-cancel JOB=$job"
+}
+
 # Submits train.sh of the code to run; sets `job`.
 submit() {
     local said script=$checkout/launchers/slurm/train.sh

@@ -96,13 +96,14 @@ check_experiment() {
     told=$(resolved "$@" 2>"$said") || fail "$1${CODE:+ in commit $CODE} is not accepted:" \
         "$(grep -v '^All options' "$said" | tail -n 5 | sed -E "s/^projection [a-z]+: //" | tr -s ' \n' ' ')"
     NAMES+=${NAMES:+,}${told%%$'\n'*}
-    while IFS= read -r file; do check_file "$1" "$file"; done < <(tail -n +2 <<<"$told")
+    while IFS= read -r file; do check_file "$1" "$file" "${2:-}"; done < <(tail -n +2 <<<"$told")
 }
 
 # A relative path means in a job what it means here: data/ is DATA_PATH, or its copy on the node's disk; runs/ is
 # RUNS_PATH; everything else comes with the code.
 check_file() {
-    local named="$2, which $1 names" file=$2
+    local named="$2, which $1${3:+ with these options} names" file=$2 hint="\`make data EXP=$1\` makes data, or"
+    if [[ -n $3 ]]; then hint=; fi
     case $file in
     data/*)
         file=$DATA_PATH/${file#data/}
@@ -116,7 +117,7 @@ check_file() {
         return
         ;;
     esac
-    [[ -r $file ]] || fail "there is no file $file, for $named; \`make data EXP=$1\` makes data, or set DATA_PATH"
+    [[ -r $file ]] || fail "there is no file $file, for $named; $hint set DATA_PATH"
     if [[ -z $STAGE ]]; then file=$(absolute "$file"); fi
     [[ $CONTAINER == none || $file == "$DATA_PATH"/* || $file == "$RUNS_PATH"/* ]] ||
         fail "the image sees $DATA_PATH and $RUNS_PATH only, not $file, for $named; set DATA_PATH to its folder, or STAGE=1"

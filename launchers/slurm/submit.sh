@@ -35,7 +35,7 @@ main() {
     local what="$EXP${SEEDS:+, seeds $SEEDS}"
     if [[ -n ${ARRAY:-} ]]; then what="$(tr ',' '\n' <<<"$ARRAY" | wc -l) runs"; fi
     echo "Submitted job $job: $what, code $PROJECTION_GIT_COMMIT; results in $RUNS_PATH"
-    echo "make slurm-status; make slurm-logs JOB=$job; make slurm-cancel JOB=$job"
+    say_how_to_go_on
 }
 
 main "$@"

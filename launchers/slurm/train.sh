@@ -160,7 +160,9 @@ told=''
 step=''
 trap 'on_signal USR1' USR1
 trap 'on_signal TERM' TERM
-echo "Job $name, attempt $((${SLURM_RESTART_COUNT:-0} + 1)), $experiment${seed:+, seed $seed}, on $SLURM_JOB_NODELIST:" \
+goes_on=
+if [[ -n ${RUN_NAME:-} ]]; then goes_on=" (run $name)"; fi
+echo "Job $task$goes_on, attempt $((${SLURM_RESTART_COUNT:-0} + 1)), $experiment${seed:+, seed $seed}, on $SLURM_JOB_NODELIST:" \
     "$nodes x $tasks tasks, code $PROJECTION_GIT_COMMIT, results in $run_dir"
 mkdir -p "$run_dir"
 if [[ ${SLURM_RESTART_COUNT:-0} != 0 && -f $run_dir/code.tar.gz ]]; then

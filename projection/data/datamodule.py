@@ -81,7 +81,8 @@ class PTBXLDataModule(ECGDataModule):
         self._check_arguments()
         for path in self.paths:
             if not path.is_file():
-                how = recipe(str(path)) or [f"python -m projection convert --source FOLDER_OF_RECORDS --output {path}"]
+                unknown = f"python -m projection convert --source FOLDER_OF_RECORDS --output {path}"
+                how = recipe(str(path)) or [unknown, "Where it lies elsewhere: --data.path FILE.h5"]
                 told = [f"There is no data file {path}.", file_did_you_mean(path), "To make it:"]
                 raise ProjectionError("\n  ".join([" ".join(filter(None, told)), *how]))
 

@@ -29,6 +29,7 @@ def report(
     seed: int = 0,
     confidence: float = 0.95,
     by_patient: bool = False,
+    trust: bool = False,
 ) -> None:
     """Write one page about a run, or about several side by side, that opens in any browser without a network.
 
@@ -49,6 +50,7 @@ def report(
         seed: Of the bootstrap.
         confidence: Of the bootstrap's intervals and bands (0 to 1).
         by_patient: Draw patients with all of their records instead of single records; needs the run's data file.
+        trust: Build networks and transforms of others as well, for attribution, which can run any code.
 
     Raises:
         ProjectionError: If a folder is no run, runs do not belong together, or the page cannot be written.
@@ -57,7 +59,7 @@ def report(
         raise ProjectionError(f"cases is 0 or more, found {cases}.")
     protocol = Protocol(criterion, sensitivity, resamples, seed, confidence, by_patient)
     check_output(output)
-    content = _results(runs, Options(protocol, cases, classes, attribution))
+    content = _results(runs, Options(protocol, cases, classes, attribution, trust))
     write_page(output, {**about_runs(runs), **content})
     print(f"Report: {output.resolve()} ({output.stat().st_size / 1e6:.1f} MB)")
 

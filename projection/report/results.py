@@ -38,6 +38,7 @@ class Options:
     cases: int
     classes: Sequence[str] | None
     attribution: bool
+    trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,9 +180,8 @@ def _cases(run: Run, judgement: Judgement, options: Options, source: Source | No
         return {**shown, "case_note": f"No records are drawn: {why or 'none were asked for (cases is 0).'}"}
     thresholds = _thresholds(judgement)
     chosen = choose_cases(run.test, thresholds, names, options.cases)
-    model, note = (
-        _model(run, source.data) if options.attribution else (None, "it was not asked for (attribution is false).")
-    )
+    left_out = (None, "it was not asked for (attribution is false).")
+    model, note = _model(run, source.data, options.trust) if options.attribution else left_out
     if model is not None:
         print(f"Attributing {len(chosen)} records; `--attribution false` leaves that out ...")
     cases = show_cases(chosen, run.test, thresholds, source.data, source.records, model)
@@ -189,12 +189,12 @@ def _cases(run: Run, judgement: Judgement, options: Options, source: Source | No
     return {**shown, "paper": paper(), "cases": by_class, "attribution_note": note}
 
 
-def _model(run: Run, data: DataSet) -> tuple[Model | None, str]:
+def _model(run: Run, data: DataSet, trust: bool) -> tuple[Model | None, str]:
     # only now: Lightning takes seconds to import
     from projection.runs.load import load
 
     try:
-        task = load(run.folder / BEST)
+        task = load(run.folder / BEST, trust)
     except ProjectionError as error:
         return None, str(error)
     if (rate := task.sampling_rate) != data.sampling_rate:

@@ -2,12 +2,14 @@
 
 import os
 import secrets
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from lightning.pytorch.utilities import rank_zero_warn
+
+from projection.checkpoint import is_whole
 from projection.errors import ProjectionError
 from projection.experiment import RUN_CONFIG, RUNS
 
@@ -74,18 +76,46 @@ def begun_run(configs: Sequence[Path]) -> Path | None:
     """Find the run to go on with, if the first configuration is one's.
 
     Raises:
-        ProjectionError: If it has no state to go on from.
+        ProjectionError: If it has never saved a state.
     """
     if not configs or configs[0].name != CONFIG:
         return None
     folder = configs[0].resolve().parent
     if not (folder / PROVENANCE).is_file():
         return None
-    if not (folder / LAST).is_file():
+    if not (folder / CHECKPOINTS).is_dir():
         raise ProjectionError(
             f"{folder} has no {LAST} to go on from. Without `--ckpt_path last` its configuration begins a new run."
         )
     return folder
+
+
+def newest_state(checkpoints: Path) -> Path | None:
+    """Find the state that a run goes on from: the last one, or where that is lost, the best one.
+
+    Args:
+        checkpoints: The folder in which a run keeps its states.
+
+    Returns:
+        Its file; None if the run has never saved a state.
+
+    Raises:
+        ProjectionError: If it has, and none of them is whole.
+    """
+    if not checkpoints.is_dir():
+        return None
+    names = [Path(LAST).name, Path(BEST).name]
+    last, best = (checkpoints / name for name in names)
+    if is_whole(last):
+        return last
+    how = "damaged" if last.exists() else "missing"
+    if is_whole(best):
+        rank_zero_warn(f"{last} is {how}: the run goes on from {best.name}, and trains again what came after it.")
+        return best
+    raise ProjectionError(
+        f"{last} is {how}, and there is no whole {best.name} either, so the run cannot go on. To begin anew, choose "
+        f"another folder with `--trainer.default_root_dir`, or remove {checkpoints}."
+    )
 
 
 def evaluated_checkpoint(checkpoint: str | None, configs: Sequence[Path]) -> str | None:
@@ -112,7 +142,7 @@ def check_checkpoint(checkpoint: str | None) -> None:
         return
     if not Path(str(checkpoint)).is_file():
         raise ProjectionError(f"There is no checkpoint {checkpoint}, which --ckpt_path names.")
-    if not zipfile.is_zipfile(str(checkpoint)):
+    if not is_whole(Path(str(checkpoint))):
         raise ProjectionError(f"The checkpoint {checkpoint} is damaged, or no checkpoint at all.")
 
 

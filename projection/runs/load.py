@@ -10,25 +10,28 @@ from torch import Tensor, nn
 
 from projection.checkpoint import read_checkpoint
 from projection.errors import ProjectionError
+from projection.runs.trust import check_trust
 from projection.tasks import ClassificationTask
 
 # what only training needs
 _OF_TRAINING = ("optimizer", "schedule", "loss", "init_from", "compile", "num_classes")
 
 
-def load(checkpoint: Path | str) -> ClassificationTask:
+def load(checkpoint: Path | str, trust: bool = False) -> ClassificationTask:
     """Load a model that `fit` trained, ready for use on the CPU: it needs neither the run folder nor the data.
 
     `load(path)(x)` gives logits `(batch, classes)` for signals `(batch, leads, time)` in mV; the model's `learned` says
     with which leads, sampling rate and classes. Nothing is called but the classes of task, network and transforms,
-    which must be torch.nn.Modules; the modules that hold them are imported by name.
+    which must be torch.nn.Modules.
 
     Args:
         checkpoint: The file, such as `runs/exp/latest/checkpoints/best.ckpt`.
+        trust: Build classes of others as well, whose modules are imported by name; without it, only those of this
+            package, PyTorch, Lightning and torchmetrics.
 
     Raises:
         ProjectionError: If it is missing, damaged, holds more than tensors and plain values, is not of a
-            ClassificationTask trained by the command line, or names a class that is not installed here.
+            ClassificationTask trained by the command line, or names a class that is not trusted or installed here.
     """
     path = Path(checkpoint)
     content = read_checkpoint(path)
@@ -38,19 +41,21 @@ def load(checkpoint: Path | str) -> ClassificationTask:
             f"The checkpoint {path} does not describe its model: only those of projection.tasks.ClassificationTask, "
             "trained by `python -m projection fit`, do. A LightningModule of your own has load_from_checkpoint."
         )
-    task = _built(path, described)
+    arguments = {
+        name: value for name, value in described.items() if not name.startswith("_") and name not in _OF_TRAINING
+    }
+    model = {"class_path": described["_class_path"], "init_args": arguments}
+    if not trust:
+        check_trust(model, f"The checkpoint {path}", "`trust=True`, or `--trust true` on a command line")
+    task = _built(path, model)
     task.on_load_checkpoint(content)
     _take_weights(task, content.get("state_dict", {}), path)
     return task.eval()
 
 
-def _built(path: Path, described: Mapping[str, Any]) -> ClassificationTask:
-    arguments = {
-        name: value for name, value in described.items() if not name.startswith("_") and name not in _OF_TRAINING
-    }
+def _built(path: Path, model: Mapping[str, Any]) -> ClassificationTask:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(ClassificationTask, "model")
-    model = {"class_path": described["_class_path"], "init_args": arguments}
     try:
         for name in _class_paths(model):
             _check_module(name)

@@ -4,6 +4,7 @@ import hashlib
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -74,19 +75,23 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Keep the newest state for resuming: after every epoch, and when the process is told to end.
+    """Keep the newest state for resuming: after every epoch, every few minutes, and when the process is told to end.
 
     A separate callback, because the one that keeps the best skips epochs that are not. SIGTERM and SIGUSR1, which
-    clusters and clouds send before they take a machine away, save the state after the current step (a validation is
-    finished first) and end the process with status 128 + signal; outside training they end it at once. All ranks end
-    at the same step, whichever of them got the signal.
+    clusters and clouds send before they take a machine away, SIGINT (Ctrl-C) and SIGHUP, which a terminal sends when it
+    is closed, save the state after the current step (a validation is finished first) and end the process with status
+    128 + signal; outside training, and a second Ctrl-C, end it at once. All ranks end at the same step, whichever of
+    them got the signal.
 
     Args:
         dirpath: Where to keep it; None is the run folder's `checkpoints`.
         every_n_epochs: How often to save (1 or more).
+        every_n_minutes: How long a training goes on without saving, within an epoch as well; None waits for its end.
     """
 
-    def __init__(self, dirpath: str | None = None, every_n_epochs: int = 1) -> None:
+    def __init__(
+        self, dirpath: str | None = None, every_n_epochs: int = 1, every_n_minutes: float | None = 10.0
+    ) -> None:
         super().__init__(
             dirpath=dirpath,
             filename=self.CHECKPOINT_NAME_LAST,
@@ -95,6 +100,8 @@ class LastCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=True,  # after every epoch, also those without validation
             enable_version_counter=False,
         )
+        self.every_n_minutes = every_n_minutes
+        self._saved = time.monotonic()
         self._training = False
         self._signal = 0
 
@@ -109,6 +116,7 @@ class LastCheckpoint(ModelCheckpoint):
         super().on_train_start(trainer, pl_module)
         self._listen()
         self._training = True
+        self._saved = time.monotonic()
 
     @override
     def on_train_batch_end(
@@ -118,13 +126,17 @@ class LastCheckpoint(ModelCheckpoint):
         alone = trainer.world_size == 1
         whole_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         # after an epoch's last batch the validation comes first: a state saved here would skip it when resumed
-        if whole_step and not trainer.is_last_batch and (self._signal if alone else batch_idx % _STEPS_TO_AGREE == 0):
-            self._end_if_told(trainer)
+        if not whole_step or trainer.is_last_batch:
+            return
+        if (self._signal or self._is_due()) if alone else batch_idx % _STEPS_TO_AGREE == 0:
+            self._save_if_told(trainer)
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_epoch_end(trainer, pl_module)
-        self._end_if_told(trainer)
+        if self._last_global_step_saved == trainer.global_step:
+            self._saved = time.monotonic()
+        self._save_if_told(trainer)
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -132,22 +144,29 @@ class LastCheckpoint(ModelCheckpoint):
         self._training = False
 
     def _listen(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._receive)
-            signal.signal(signal.SIGUSR1, self._receive)
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP):
+            # what is ignored from the beginning, as nohup and a shell's & do, stays so
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._receive)
 
     def _receive(self, number: int, _: FrameType | None) -> None:
-        if not self._training:
+        if not self._training or (number == signal.SIGINT and self._signal):
             sys.exit(128 + number)
         self._signal = number
 
-    def _end_if_told(self, trainer: Trainer) -> None:
-        mine = torch.tensor(self._signal, device=trainer.strategy.root_device)
-        number = int(trainer.strategy.reduce(mine, reduce_op="max"))
+    def _is_due(self) -> bool:
+        return self.every_n_minutes is not None and time.monotonic() - self._saved >= 60 * self.every_n_minutes
+
+    def _save_if_told(self, trainer: Trainer) -> None:
+        mine = torch.tensor([self._signal, self._is_due()], device=trainer.strategy.root_device)
+        number, due = (int(each) for each in trainer.strategy.reduce(mine, reduce_op="max"))
+        if (number or due) and self._last_global_step_saved != trainer.global_step:
+            trainer.save_checkpoint(Path(str(self.dirpath)) / f"{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}")
+            self._saved = time.monotonic()
         if not number:
             return
-        if self._last_global_step_saved != trainer.global_step:
-            trainer.save_checkpoint(Path(str(self.dirpath)) / f"{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}")
         rank_zero_info(
             f"Told to end: epoch {trainer.current_epoch}, step {trainer.global_step} is saved in {self.dirpath}. "
             "`--ckpt_path last` in the same run folder continues."

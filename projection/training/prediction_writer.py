@@ -1,6 +1,5 @@
 """Predictions as a table with one row per record."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from projection.data.signals import Positions
 from projection.files import completed_or_removed
 from projection.runs.folder import PREDICTIONS
 from projection.runs.predictions import ID, PLACE
+from projection.training.batch_ids import are_ids, ids_of
 
 Part = tuple[Tensor, Tensor, Tensor]
 """Of a batch: where its records belong, `(batch,)`, their probabilities and their labels, `(batch, classes)`."""
@@ -101,12 +101,12 @@ class PredictionWriter(Callback):
     def _keep(self, trainer: Trainer, outputs: Any, batch: Any, batch_idx: int) -> None:
         if not self._wanted or not isinstance(outputs, Tensor) or not isinstance(batch, list | tuple) or len(batch) < 2:
             return
-        labels, ids = batch[1], _ids(trainer, batch)
+        labels, ids = batch[1], ids_of(trainer, batch)
         if not isinstance(labels, Tensor) or outputs.ndim != 2 or outputs.shape != labels.shape:
             return
         if self._batches:
             places = torch.from_numpy(self._batches[batch_idx]).to(outputs.device)
-        elif _are_ids(ids, len(outputs)):
+        elif are_ids(ids, len(outputs)):
             places = ids.to(outputs.device)
         else:
             places = torch.arange(self._seen, self._seen + len(outputs), device=outputs.device)
@@ -150,16 +150,6 @@ def _no_table_of(labels: Tensor, places: Tensor) -> str:
     if not ((labels == 0) | (labels == 1)).all():  # another task may have labels of the same shape
         return "the labels are others than 0 and 1"
     return "" if len(set(places.tolist())) == len(places) else "the ids of batches name some records more than once"
-
-
-def _ids(trainer: Trainer, batch: Sequence[Any]) -> Any:
-    data = trainer.datamodule  # type: ignore[attr-defined]
-    kept = data.ids if isinstance(data, ECGDataModule) else None
-    return batch[2] if len(batch) > 2 else kept
-
-
-def _are_ids(values: Any, count: int) -> bool:
-    return isinstance(values, Tensor) and values.shape == (count,) and not values.is_floating_point()
 
 
 def _from_all_ranks(parts: list[Tensor]) -> Tensor:

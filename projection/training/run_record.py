@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from projection.data.ecg import ECGDataModule
 from projection.files import completed_or_removed, write_json
-from projection.runs.folder import CONFIG, PROVENANCE, link_latest
+from projection.runs.folder import CONFIG, PROVENANCE, RESULTS, link_latest
 from projection.runs.provenance import provenance
 
 
@@ -49,7 +49,9 @@ class RunRecord(SaveConfigCallback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: STEP_OUTPUT, batch: Any, batch_idx: int
     ) -> None:
         if not self._trains and trainer.is_global_zero:
-            link_latest(Path(trainer.default_root_dir))
+            folder = Path(trainer.default_root_dir)
+            link_latest(folder)
+            (folder / RESULTS).unlink(missing_ok=True)  # those of a training that was shorter
         self._trains = True
 
     @override

@@ -8,7 +8,7 @@ from projection.transforms.masking import LeadDropout, TimeMask
 from projection.transforms.mixup import Mixup
 from projection.transforms.normalise import Normalise
 from projection.transforms.spectrum import BandPass, FourierSurrogate, Resample
-from projection.transforms.transform import Transform, seeded_generator
+from projection.transforms.transform import Transform, seed_of, seeded_generator
 from projection.transforms.warp import TimeWarp
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "TimeMask",
     "TimeWarp",
     "Transform",
+    "seed_of",
     "seeded_generator",
 ]

@@ -59,10 +59,14 @@ def uniform(x: Tensor, shape: tuple[int, ...], low: float, high: float, generato
 
 
 def seeded_generator(device: torch.device, *numbers: int) -> torch.Generator:
-    """Make a source of randomness that depends on nothing but the given numbers.
+    """Make a source of randomness that depends on nothing but the given numbers, as `seed_of` does."""
+    return torch.Generator(device).manual_seed(seed_of(*numbers))
+
+
+def seed_of(*numbers: int) -> int:
+    """Make a seed of 63 bits out of numbers, such as a run's seed, the batch's number and the process's.
 
     Args:
-        numbers: Such as a run's seed, the batch's number and the process's (0 or more each).
+        numbers: 0 or more each; those that differ in one make seeds that have nothing in common.
     """
-    seed = int.from_bytes(blake2b(repr(numbers).encode(), digest_size=8).digest()) >> 1
-    return torch.Generator(device).manual_seed(seed)
+    return int.from_bytes(blake2b(repr(numbers).encode(), digest_size=8).digest()) >> 1

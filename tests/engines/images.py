@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.engines.daemons import daemon, free_ports
+from tests.engines.people import NAME
 
 BASE = "python:3.11-slim"
 _BUILD = ["--isolation=chroot", "--network=host", "--pull=never"]
@@ -28,15 +29,38 @@ default_ulimits = ["nofile=1024:4096", "nproc=4096:4096"]
 [network]
 network_backend = "netavark"
 [engine]
-runtime = "runc"
+runtime = "limited"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+[engine.runtimes]
+limited = ["{base}/bin/limited"]
+"""
+# pods do not heed default_ulimits
+_RUNTIME = """\
+#!/usr/bin/python3
+import json, os, sys
+
+if "--bundle" in sys.argv:
+    file = os.path.join(sys.argv[sys.argv.index("--bundle") + 1], "config.json")
+    with open(file) as opened:
+        bundle = json.load(opened)
+    bundle["process"].pop("rlimits", None)
+    with open(file, "w") as opened:
+        json.dump(bundle, opened)
+os.execvp("runc", ["runc", *sys.argv[1:]])
 """
 _REGISTRIES = '[[registry]]\nlocation = "{address}"\ninsecure = true\n'
 _REGISTRY = """\
 version: 0.1
 storage: {{filesystem: {{rootdirectory: {base}/registry}}}}
 http: {{addr: "{address}"}}
+"""
+# the images live for minutes only
+_MKSQUASHFS = """\
+#!/bin/bash
+words=("${@/#gzip/zstd}")
+if [[ " $* " == *" gzip "* ]]; then words+=(-Xcompression-level 1); fi
+exec /usr/bin/mksquashfs "${words[@]}"
 """
 _STORAGE = '[storage]\ndriver = "overlay"\ngraphroot = "{base}/graph"\nrunroot = "{base}/run"\n'
 
@@ -74,7 +98,13 @@ def engines(base: Path) -> Iterator[tuple[dict[str, str], str]]:
     texts = {"containers": _CONTAINERS, "storage": _STORAGE, "registries": _REGISTRIES, "registry": _REGISTRY}
     for name, text in texts.items():
         (base / f"{name}.conf").write_text(text.format(base=base, address=address))
-    environment = {**os.environ, "PATH": path, "ENGINE": "podman", "APPTAINER_CACHEDIR": str(base / "cache")}
+    tools = base / "bin"
+    tools.mkdir()
+    for name, text in {"mksquashfs": _MKSQUASHFS, "limited": _RUNTIME}.items():
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tools}:{path}", "ENGINE": "podman"}
+    environment["APPTAINER_CACHEDIR"] = str(base / "cache")
     for name, variable in (("containers", ""), ("storage", "_STORAGE"), ("registries", "_REGISTRIES")):
         environment[f"CONTAINERS{variable}_CONF"] = str(base / f"{name}.conf")
     # the registry here speaks plain HTTP
@@ -90,17 +120,23 @@ def engines(base: Path) -> Iterator[tuple[dict[str, str], str]]:
         subprocess.run(["umount", "--lazy", base / "graph" / "overlay"], capture_output=True)
 
 
-def root_folder(folder: Path) -> Path:
-    """Unpack the root file system of the base image, with what pip's configuration will be mounted on.
+def own_store(folder: Path) -> dict[str, str]:
+    """Configure a store of images for someone who is not root.
 
     Args:
-        folder: Where to unpack it.
+        folder: Where to keep it.
 
     Returns:
-        The folder.
+        The environment that names it.
     """
-    folder.mkdir()
-    subprocess.run(["tar", "-xf", ROOT_FILE_SYSTEM, "-C", folder], check=True)
+    (folder / "storage.conf").write_text(_STORAGE.format(base=folder))
+    (folder / "session").mkdir()
+    shutil.chown(folder / "session", NAME, NAME)
+    return {"CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"), "XDG_RUNTIME_DIR": str(folder / "session")}
+
+
+def make_places(folder: Path) -> None:
+    """Make in a root file system what pip's configuration will be mounted on."""
     for target in [Path("/etc/pip.conf"), *pip_files()]:
         place = folder / str(target).lstrip("/")
         if target.is_dir():
@@ -108,7 +144,6 @@ def root_folder(folder: Path) -> Path:
         else:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.touch()
-    return folder
 
 
 def pip_files() -> list[Path]:

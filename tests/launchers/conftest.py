@@ -269,8 +269,16 @@ def quick_user(visitor: User, tmp_path: Path) -> User:
 @pytest.fixture(scope="session")
 def builder(home: Path) -> Iterator[Builder]:
     base = Path(tempfile.mkdtemp(prefix="images-", dir="/var/tmp"))
+    base.chmod(0o755)
     try:
         with images.engines(base) as (environment, address):
             yield Builder(home, {**environment, "WANDB_API_KEY": SECRET}, address, base)
     finally:
         shutil.rmtree(base)
+
+
+@pytest.fixture(scope="session")
+def image(builder: Builder) -> str:
+    """The image, in podman's store and in the registry."""
+    builder.build("--registry", builder.address, "--push")
+    return f"{builder.address}/projection:latest"

@@ -3,8 +3,13 @@
 import json
 import os
 import re
+import shutil
 import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,17 +21,12 @@ from tests.engines import images
 from tests.engines.cluster import Cluster
 from tests.engines.daemons import wait_until
 from tests.engines.images import Builder
+from tests.engines.people import NAME, Person
 from tests.launchers.conftest import SECRET, User, files_with, watched
 from tests.launchers.pausing import PAUSED
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # an image takes minutes to build
-
-
-@pytest.fixture(scope="session")
-def image(builder: Builder) -> str:
-    """The image, in podman's store and in the registry."""
-    builder.build("--registry", builder.address, "--push")
-    return f"{builder.address}/projection:latest"
+# an image takes minutes to build, and is built once
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.xdist_group("images")]
 
 
 @pytest.fixture(scope="session")
@@ -125,8 +125,14 @@ def test_no_secret_is_in_the_image(builder: Builder, image: str) -> None:
     builder.run("podman", "image", "unmount", image)
 
 
-def test_the_definition_file_builds_an_image(builder: Builder, tmp_path: Path) -> None:
-    base = images.root_folder(builder.base / "root")
+def test_the_definition_file_builds_an_image(builder: Builder, image: str, tmp_path: Path) -> None:
+    """It begins with most of the packages, for the sake of time; the Dockerfile's build begins with none."""
+    base = builder.base / "root"
+    builder.run("cp", "--archive", builder.run("podman", "image", "mount", image).strip(), base)
+    builder.run("podman", "image", "unmount", image)
+    for path in (base / "opt").glob("venv/lib/*/site-packages/wfdb*"):
+        shutil.rmtree(path)
+    images.make_places(base)
     target = builder.base / "defined.sif"
     options = [
         *images.mounts("--bind", tmp_path),
@@ -230,3 +236,58 @@ def test_the_image_and_the_data_cannot_be_written(container_user: User, tmp_path
         "/workspace None 3 C.UTF-8",
         "/workspace/projection/__init__.py",
     ]
+
+
+@pytest.fixture(scope="module")
+def rootless(image: str, builder: Builder, person: Person | None) -> Iterator[dict[str, str]]:
+    """The environment of someone who has podman without being root, and has fetched the image."""
+    if person is None:
+        pytest.skip(f"there is no account {NAME}: tests/engines/install.sh makes it")
+    with tempfile.TemporaryDirectory(prefix="rootless-", dir="/var/tmp") as folder:
+        environment = builder.environment | images.own_store(Path(folder)) | person.environment
+        shutil.chown(folder, NAME, NAME)
+        Path("/dev/mqueue").mkdir(exist_ok=True)  # which sharing the host's memory takes for granted
+        how: dict[str, Any] = {"cwd": folder, "env": environment, "check": True, "capture_output": True}
+        subprocess.run(["podman", "pull", "--quiet", image], **how, **person.identity)
+        yield environment
+        subprocess.run(["podman", "unshare", "rm", "-rf", f"{folder}/graph", f"{folder}/run"], **how, **person.identity)
+
+
+def test_whoever_is_not_root_trains_in_podman_and_owns_the_results(
+    rootless: dict[str, str], image: str, person: Person, own_home: Path
+) -> None:
+    user = User(own_home, {**rootless, "IMAGE": image, "PROJECTION_RUN_ID": "rootless"}, person.identity)
+    user.environment["ENGINE_OPTIONS"] = "--network=none --security-opt seccomp=unconfined"
+    done = user.run("launchers/docker/run.sh", "fit", "--config", "configs/tiny.yaml", "--trainer.max_epochs", "1")
+    assert done.returncode == 0, done.stderr
+    results = own_home / "runs" / "tiny" / "rootless" / "results.json"
+    assert 0 < json.loads(results.read_text())["test/auroc"] <= 1
+    assert results.owner() == NAME
+
+
+def test_a_kubernetes_job_trains_where_pods_are_played(builder: Builder, image: str) -> None:
+    """Podman plays pods: what the Job starts."""
+    asked = {"EXP": "tiny", "GPUS": "0", "CPUS": "2", "MEM": "4Gi", "RUN": "played", "IMAGE": image}
+    printed = builder.run("launchers/kubernetes/job.sh", "--trainer.max_epochs", "1", VENV=sys.prefix, **asked)
+    job = yaml.safe_load(printed)
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": job["metadata"], "spec": job["spec"]["template"]["spec"]}
+    # this machine's kernel knows fewer calls than the filter of podman
+    pod["metadata"]["annotations"] = {"seccomp.security.alpha.kubernetes.io/pod": "unconfined"}
+    file = builder.base / "pod.yaml"
+    file.write_text(yaml.safe_dump(pod))
+    claims = {each["name"]: each.get("persistentVolumeClaim", {}).get("claimName") for each in pod["spec"]["volumes"]}
+    for name in ("data", "runs"):
+        builder.run("podman", "volume", "create", claims[name])
+    places = {
+        name: Path(builder.run("podman", "volume", "inspect", "--format={{.Mountpoint}}", claims[name]).strip())
+        for name in ("data", "runs")
+    }
+    shutil.copy(builder.home / "data" / "corpus.h5", places["data"])
+    os.chown(places["runs"], 10001, 10001)  # which fsGroup does
+    builder.run("podman", "kube", "play", "--network=none", file)
+    assert builder.run("podman", "wait", "played-train").split()[-1] == "0", builder.run(
+        "podman", "logs", "played-train"
+    )
+    results = places["runs"] / "tiny" / "played" / "results.json"
+    assert 0 < json.loads(results.read_text())["test/auroc"] <= 1
+    builder.run("podman", "kube", "down", file)

@@ -113,6 +113,16 @@ def test_a_job_that_was_submitted_by_hand_trains_and_goes_on(user: User, cluster
         assert told in user.log(refused, "err")
 
 
+def test_two_jobs_never_train_in_one_folder(user: User, cluster: Cluster) -> None:
+    first = user.submit("EXP=long")
+    wait_until((runs(user) / "long" / first / PAUSED).exists, 240)
+    words = ["--mem=2G", "--cpus-per-task=1", "--time=30", "launchers/slurm/train.sh", "EXP=long", f"RUN_NAME={first}"]
+    second = user.run("sbatch", "--parsable", *words).stdout.strip()
+    assert cluster.wait(second, *DONE) == "FAILED"
+    assert f"{runs(user)}/long/{first} is in use: process " in user.log(second, "err")
+    cluster.ask("scancel", first)
+
+
 def test_data_and_runs_may_be_links_and_relative_paths_mean_the_same_everywhere(user: User, cluster: Cluster) -> None:
     """The user's data and runs are on a shared disk, one of them read-only."""
     shared = runs(user)

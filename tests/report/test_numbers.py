@@ -136,7 +136,8 @@ def test_curves_bands_and_calibration_are_those_of_the_test_records(
             (sklearn.metrics.average_precision_score, "average precision"),
         ):
             low, high = np.quantile([metric(each[:, i], part[:, i]) for each, part in every], [0.1, 0.9])
-            assert f"{title} {metric(labels, scores):.3f} (80%: {low:.3f} to {high:.3f})" in caption
+            (shown,) = re.findall(rf"{title} ([\d.]+) \(80%: ([\d.]+) to ([\d.]+)\)", caption)
+            assert [float(each) for each in shown] == pytest.approx([metric(labels, scores), low, high], abs=5.01e-4)
         # what the test records have at the threshold of the validation records
         seen = read_predictions(fitted, "val")
         threshold = float(fit_thresholds(seen.scores, seen.labels, "sensitivity", 0.7)[i])

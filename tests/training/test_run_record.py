@@ -75,7 +75,7 @@ def test_the_newest_training_is_the_latest_and_judging_it_is_not(run: Run, corpu
     latest = folder.parent / "latest"
     assert latest.resolve() == folder
     options = ["--trainer.default_root_dir", str(folder.parent / "tested")]
-    run("test", "--config", str(folder / "config.yaml"), "--ckpt_path", "best", *options)
+    run("test", "--config", str(folder / "config.yaml"), "--ckpt_path", "best", "--trust", "true", *options)
     assert latest.resolve() == folder
 
 

@@ -16,19 +16,22 @@ from launchers.sagemaker.experiment import Experiment
 from launchers.sagemaker.rehearsal import lay
 from tests.engines.aws import ACCOUNT, REGION, running_cloud
 from tests.engines.daemons import daemon, wait_until
-from tests.engines.images import BASE, Builder
+from tests.engines.images import Builder
 from tests.launchers.conftest import SECRET
 from tests.launchers.pausing import PAUSED
 from tests.launchers.sagemaker.containers import LONGEST
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # an image takes minutes to build
+# an image takes minutes to build, and is built once
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.xdist_group("images")]
 
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 IMAGE = f"{REGISTRY}/projection:latest"
+# PyTorch, and a command that is another than ours
 _BASE = """\
-FROM {base}
-RUN python3 -m venv /opt/base && /opt/base/bin/pip install --no-cache-dir torch=={torch}
-ENV PATH=/opt/base/bin:$PATH
+FROM {image}
+RUN python3 -m pip uninstall --yes projection lightning jsonargparse torchmetrics tensorboard wandb wfdb h5py hatchling
+WORKDIR /
+ENTRYPOINT ["something", "else"]
 """
 # an address of this machine alone, at the port that names without a port mean
 _LOOPBACK = "127.0.0.2"
@@ -55,9 +58,9 @@ def with_names(builder: Builder, *command: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def built(builder: Builder) -> str:
+def built(builder: Builder, image: str) -> str:
     """What `make sagemaker-image` says; the image stays in podman's store."""
-    (builder.base / "Containerfile").write_text(_BASE.format(base=BASE, torch=torch.__version__.partition("+")[0]))
+    (builder.base / "Containerfile").write_text(_BASE.format(image=image))
     command = ["podman", "build", *builder.options(), "--file", builder.base / "Containerfile"]
     builder.run(*command, "--tag", "localhost/pytorch:latest", builder.base / "run")
     keys = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_CONFIG_FILE": "/none"}
