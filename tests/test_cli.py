@@ -181,7 +181,7 @@ def test_print_config_shows_every_setting(run: Run, tiny: list[str], capsys: pyt
     config = yaml.safe_load(capsys.readouterr().out)
     assert config["data"]["init_args"]["train_folds"] == [1, 2, 3, 4, 5, 6, 7, 8]
     assert config["checkpoint"] == {"monitor": "val/auroc", "mode": "max", "dirpath": None}
-    assert config["last_checkpoint"] == {"dirpath": None, "every_n_epochs": 1}
+    assert config["last_checkpoint"] == {"dirpath": None, "every_n_epochs": 1, "every_n_minutes": 10.0}
     assert config["predictions"] == {"format": "csv"}
     assert config["progress_bar"] == {"refresh_rate": 10, "leave": False}
     assert not list(Path.cwd().iterdir())

@@ -30,7 +30,7 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         ProjectionError: If another process trains in it, or it cannot be written.
     """
-    new = not folder.exists()
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
@@ -41,11 +41,18 @@ def held(folder: Path) -> Iterator[None]:
         with _marked(descriptor):
             yield
     finally:
-        with suppress(OSError):  # it may have been removed meanwhile
-            if new and [path.name for path in folder.iterdir()] == [LOCK]:
-                (folder / LOCK).unlink()
-                folder.rmdir()
+        _remove_unused(folder, made)
         os.close(descriptor)
+
+
+def _remove_unused(folder: Path, made: list[Path]) -> None:
+    """Remove the folders that were made, those in which nothing came to be."""
+    with suppress(OSError):
+        if made and [path.name for path in folder.iterdir()] == [LOCK]:
+            (folder / LOCK).unlink()
+    for each in made:
+        with suppress(OSError):
+            each.rmdir()
 
 
 @contextmanager

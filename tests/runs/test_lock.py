@@ -99,7 +99,7 @@ def test_a_folder_in_which_nothing_came_to_be_is_removed(tmp_path: Path, work: C
     folder = tmp_path / "runs" / "1"
     with held(folder):
         work(folder)
-    assert folder.exists() == (folder / "config.yaml").exists()
+    assert folder.parent.exists() == folder.exists() == (folder / "config.yaml").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
