@@ -27,10 +27,8 @@ from projection.places import OWN_DATA, config_files, direct_output, options_of_
 from projection.runs.folder import (
     RESULTS,
     begun_run,
-    check_checkpoint,
     evaluated_checkpoint,
     is_begun,
-    newest_state,
     run_id,
     run_of,
     shared_run_id,
@@ -38,6 +36,7 @@ from projection.runs.folder import (
 )
 from projection.runs.lock import held
 from projection.runs.operating_point import keep_operating_point
+from projection.runs.states import check_checkpoint, newest_state
 from projection.runs.summary import report
 from projection.runs.trust import check_runs
 from projection.training import (

@@ -16,8 +16,7 @@ from typing import Any
 
 from launchers.sagemaker.hyperparameters import config_names
 from projection.errors import ProjectionError
-from projection.runs.folder import BEST, CHECKPOINTS, CONFIG, LAST, PROVENANCE, RESULTS
-from projection.runs.lock import LOCK
+from projection.runs.folder import BEST, CHECKPOINTS, CONFIG, LAST, LOCK, PROVENANCE, RESULTS
 
 # the channels of the uploaded configuration and code; all others hold data
 CONFIG_CHANNEL = "config"

@@ -14,8 +14,8 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_info
 
 from projection.errors import ProjectionError
+from projection.runs.folder import LOCK
 
-LOCK = ".lock"
 _BEAT = 10.0  # seconds between two marks of a process that trains
 _SILENCE = 35.0  # seconds without one, after which it is dead
 

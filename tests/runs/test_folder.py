@@ -6,7 +6,6 @@ import pytest
 from projection.errors import ProjectionError
 from projection.runs.folder import (
     RUN_ID,
-    check_checkpoint,
     evaluated_checkpoint,
     is_finished,
     link_latest,
@@ -16,6 +15,7 @@ from projection.runs.folder import (
     title,
     unused,
 )
+from projection.runs.states import check_checkpoint
 
 # each rules those after it
 NAMES = {"PROJECTION_RUN_ID": "mine", "SLURM_JOB_ID": "7", "TORCHELASTIC_RUN_ID": "abc", "TRAINING_JOB_NAME": "sage"}

@@ -15,7 +15,8 @@ import pytest
 
 from projection.errors import ProjectionError
 from projection.runs import lock
-from projection.runs.lock import LOCK, held
+from projection.runs.folder import LOCK
+from projection.runs.lock import held
 from tests.conftest import Run
 from tests.scripted import scripted
 
@@ -35,7 +36,7 @@ def _hold(folder: Path, told: "multiprocessing.synchronize.Event") -> None:
 
 
 def test_a_second_process_is_refused_until_the_first_ends_however_it_ends(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     told = context.Event()
     first = context.Process(target=_hold, args=(tmp_path, told))
     first.start()

@@ -79,6 +79,7 @@ def test_the_newest_training_is_the_latest_and_judging_it_is_not(run: Run, corpu
     assert latest.resolve() == folder
 
 
+@pytest.mark.thorough
 def test_a_training_that_broke_off_in_its_first_batch_leaves_nothing(run: Run, tiny: list[str], tmp_path: Path) -> None:
     options = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"]
     folder = run("fit", *tiny, *options)

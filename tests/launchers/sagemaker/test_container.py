@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
@@ -113,6 +114,11 @@ def said(prefix: Path) -> Any:
 def failure(prefix: Path) -> str:
     file = prefix / "output" / "failure"
     return file.read_text() if file.exists() else ""
+
+
+def test_a_container_does_not_wait_for_pytorch_before_it_starts_the_training() -> None:
+    light = "import launchers.sagemaker.train, sys; assert not {'torch', 'lightning', 'h5py'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", light], cwd=ROOT, check=True)
 
 
 def test_the_command_says_what_the_platform_laid(prefix: Path, upload: Upload) -> None:
