@@ -39,7 +39,20 @@ run_of() {
         grep '^Job .* results in ' "$log" | tail -n 1 | sed -E 's/^Job [^,]*, attempt [0-9]+, (.*), on .* results in /\1, /'
     elif [[ -f $record ]]; then
         # shellcheck disable=SC1090
-        (source "$record" && echo "$EXP${SEEDS:+, seeds $SEEDS}")
+        (source "$record" && planned "${1#"${1%%_*}"}")
+    fi
+}
+
+# planned [_INDEX]: which of EXP and SEEDS a task of an array will train; seeds vary fastest, as in train.sh.
+planned() {
+    local experiments seeds index=${1#_}
+    IFS=, read -r -a experiments <<<"$EXP"
+    IFS=, read -r -a seeds <<<"${SEEDS:-}"
+    local each=$((${#seeds[@]} > 0 ? ${#seeds[@]} : 1))
+    if [[ $index =~ ^[0-9]+$ ]]; then
+        echo "${experiments[index / each]}${SEEDS:+, seed ${seeds[index % each]}}"
+    else
+        echo "$EXP${SEEDS:+, seeds $SEEDS}"
     fi
 }
 

@@ -21,7 +21,9 @@ def newest_state(checkpoints: Path) -> Path | None:
     Raises:
         ProjectionError: If it has, and none of them is whole.
     """
-    if not checkpoints.is_dir():
+    if not any(checkpoints.glob("*.ckpt")):
+        if checkpoints.is_dir():
+            rank_zero_warn(f"{checkpoints} holds no state, so the run begins anew.")
         return None
     names = [Path(LAST).name, Path(BEST).name]
     last, best = (checkpoints / name for name in names)

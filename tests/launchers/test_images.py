@@ -148,9 +148,10 @@ def test_the_definition_file_builds_an_image(builder: Builder, image: str, tmp_p
 
 
 @pytest.fixture
-def container_user(user: User, builder: Builder, sif: Path) -> User:
-    user.environment |= {**builder.environment, **user.environment, "CONTAINER": str(sif)}
-    return user
+def container_user(researcher: User, builder: Builder, sif: Path) -> User:
+    researcher.environment |= {name: builder.environment[name] for name in ("PATH", "WANDB_API_KEY")}
+    researcher.environment["CONTAINER"] = str(sif)
+    return researcher
 
 
 def test_a_job_trains_in_a_singularity_image(container_user: User, cluster: Cluster) -> None:
@@ -164,7 +165,7 @@ def test_a_job_trains_in_a_singularity_image(container_user: User, cluster: Clus
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["trainer"]["devices"] == "2"
     provenance = json.loads((folder / "provenance.json").read_text())
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=user.home, check=True, capture_output=True, text=True)
+    commit = user.run("git", "rev-parse", "HEAD")
     assert provenance["git"].startswith(commit.stdout.strip())
     assert not files_with(SECRET, user.home / "logs", Path(user.environment["RUNS_PATH"]))
 
@@ -181,17 +182,18 @@ def test_an_interrupted_job_goes_on_in_its_image(container_user: User, cluster: 
     assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 3
 
 
-def test_data_that_the_image_would_not_see_are_named(container_user: User, corpus_file: Path) -> None:
+def test_data_that_the_image_would_not_see_are_named(container_user: User, builder: Builder, few_records: Path) -> None:
     user = container_user
+    elsewhere = Path(shutil.copy(few_records, builder.base / "elsewhere.h5"))
     link = user.home / "data" / "link.h5"
-    link.symlink_to(corpus_file)
+    link.symlink_to(elsewhere)
     words = ["slurm", "EXP=tiny", "ARGS=--data.path data/link.h5", "DRY_RUN=1"]
     try:
         refused, staged = user.make(*words), user.make(*words, "STAGE=1")
     finally:
         link.unlink()
     seen = f"{user.home / 'data'} and {user.environment['RUNS_PATH']}"
-    assert f"sees {seen} only, not {corpus_file}, for data/link.h5" in refused.stderr
+    assert f"sees {seen} only, not {elsewhere}, for data/link.h5" in refused.stderr
     assert "set DATA_PATH to its folder, or STAGE=1" in refused.stderr
     assert staged.returncode == 0, staged.stderr
 

@@ -169,11 +169,25 @@ def test_what_failed_is_listed_with_slurms_word_for_it(user: User, cluster: Clus
         pytest.skip("Slurm keeps no accounts here: tests/engines/install.sh installs slurmdbd and a database")
 
     def listed() -> list[str]:
-        return [line for line in user.make("slurm-status").stdout.splitlines() if line.startswith(job)]
+        lines = user.make("slurm-status").stdout.splitlines()
+        (place,) = [number for number, line in enumerate(lines) if line.startswith(job)]
+        return lines[place : place + 2]
 
     wait_until(lambda: "FAILED" in listed()[0])
-    assert "To train on CPUs" in listed()[0] or "no GPU" in listed()[0], listed()
     assert "tiny" in listed()[0]
+    assert listed()[1].startswith(15 * " ")
+    assert "DEVICE=cpu for a launcher" in listed()[1]
+
+
+def test_three_hundred_jobs_are_queued_listed_and_cancelled(user: User, cluster: Cluster) -> None:
+    seeds = ",".join(map(str, range(150)))
+    job = user.submit("EXP=tiny,other", f"SEEDS={seeds}", "SBATCH_OPTIONS=--hold")
+    listed = user.make("slurm-status").stdout.splitlines()[1:]
+    assert len(listed) == 300
+    (last,) = [line for line in listed if line.startswith(f"{job}_299 ")]
+    assert last.split()[1:] == ["PENDING", "0:00", "30:00", "(JobHeldUser)", "other,", "seed", "149"]
+    assert user.make("slurm-cancel", f"JOB={job}").returncode == 0
+    wait_until(lambda: not cluster.queue())
 
 
 def test_a_job_that_waits_says_why(user: User, cluster: Cluster) -> None:

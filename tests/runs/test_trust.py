@@ -36,6 +36,7 @@ def stranger(fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     (tmp_path / "strange_parts.py").write_text(
         "from pathlib import Path\n\nPath('pwned').touch()\n\n\ndef act(*_): ...\n"
     )
+    (tmp_path / "run" / "more.txt").write_text(yaml.safe_dump(named("subprocess.getoutput", cmd=TOUCH)))
     return tmp_path / "run"
 
 
@@ -67,6 +68,8 @@ WAYS = {
     "a callback of functions": ("trainer.callbacks", [named(LAMBDA, on_test_start="strange_parts.act")]),
     "a function that a known module imported": (NET, named("lightning.pytorch.cli.os.system", command=TOUCH)),
     "a checkpoint that may run code": ("weights_only", False),
+    "a file of more settings": (NET, "more.txt"),
+    "a module of this process": (NET, named("__main__.Net")),
     "a transform": ("model.init_args.preprocess", [named("strange_parts.Filter")]),
 }
 
@@ -80,6 +83,14 @@ def test_what_a_configuration_names_is_refused(stranger: Path, command: str, way
     told = str(refused.value.code)
     assert f"{stranger}/config.yaml names " in told
     assert told.endswith("If you trust its origin, add --trust true.")
+    assert not Path("pwned").exists()
+
+
+def test_a_configuration_of_another_name_is_looked_through_as_well(stranger: Path) -> None:
+    changed(stranger, *WAYS["a net that is a function"])
+    (stranger / "config.yaml").rename(stranger / "mine.yaml")
+    with pytest.raises(SystemExit, match=r"run/mine\.yaml names subprocess\.getoutput"):
+        main(["test", "--config", str(stranger / "mine.yaml")])
     assert not Path("pwned").exists()
 
 
