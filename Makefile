@@ -74,6 +74,10 @@ $(VENV)/.scripts-linted: $(SCRIPTS) $(wildcard containers/*ockerfile) | $(VENV)/
 mutate: $(VENV)/.installed-dev ## Break the code in many small ways, to see which the tests notice; goes on where it was interrupted
 	launchers/with_args.sh $(BIN)/python -m tests.mutation
 
+.PHONY: torture
+torture: $(VENV)/.installed-dev ## Kill trainings a hundred times at random moments, and compare how they end; ARGS="--kills 20 --only ddp"
+	launchers/with_args.sh $(BIN)/python -m tests.torture
+
 .PHONY: benchmark
 benchmark: $(VENV)/.installed-dev data/benchmark_100hz data/benchmark_500hz ## Measure speed against its targets: runs/benchmarks/loading.{md,json}
 	launchers/with_args.sh $(BIN)/python -m tests.benchmarks --source data/benchmark_100hz --source_500 data/benchmark_500hz --path data/benchmark_100hz.h5

@@ -41,19 +41,31 @@ def on_ranks(folder: Path, ranks: int, function: Callable[..., Any], *args: Any,
         args: Its arguments.
         nodes: On how many machines the processes believe to be.
     """
-    logs = [folder / f"rank-{rank}.txt" for rank in range(ranks)]
+    processes = start_ranks(folder, ranks, function, *args, nodes=nodes)
+    _wait_for(processes)
+    logs = [_log(folder, rank) for rank in range(ranks)]
+    return [Ended(process.exitcode, log.read_text()) for process, log in zip(processes, logs, strict=True)]
+
+
+def start_ranks(
+    folder: Path, ranks: int, function: Callable[..., Any], *args: Any, nodes: int = 1
+) -> list[ForkServerProcess]:
+    """Start a function of a module once for each rank; it writes what it says into `rank-0.txt` and so on."""
     with socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     places = [_place(rank, ranks, nodes, port) for rank in range(ranks)]
     processes = [
-        _context.Process(target=_call, args=({**os.environ, **place}, log, function, args))
-        for place, log in zip(places, logs, strict=True)
+        _context.Process(target=_call, args=({**os.environ, **place}, _log(folder, rank), function, args))
+        for rank, place in enumerate(places)
     ]
     for process in processes:
         process.start()
-    _wait_for(processes)
-    return [Ended(process.exitcode, log.read_text()) for process, log in zip(processes, logs, strict=True)]
+    return processes
+
+
+def _log(folder: Path, rank: int) -> Path:
+    return folder / f"rank-{rank}.txt"
 
 
 def command(*words: str) -> None:
