@@ -102,7 +102,10 @@ class ProjectionCLI(LightningCLI):
 
     @override
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        if self._command != "fit":
+        if self._command == "fit":
+            told = "Go on with a run although settings are others than its state was made with, or the data."
+            parser.add_argument("--allow_changes", type=bool, default=False, help=told)
+        else:
             told = "Build what a run's config.yaml names of others' classes as well, which can run any code."
             parser.add_argument("--trust", type=bool, default=False, help=told)
         parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
@@ -138,10 +141,12 @@ class ProjectionCLI(LightningCLI):
             if config.trainer[switch] is False:
                 parser.callback_keys.remove(name)
         folder = self._folder(config)
-        self.save_config_kwargs = {"new_folder": not folder.exists()}
         direct_output(config, folder)
+        goes_on = False
         if self.subcommand == "fit":
             config.ckpt_path = _state(config)
+            goes_on = self.given_config.fit.ckpt_path == "last" and config.ckpt_path is not None
+        self.save_config_kwargs = {"new_folder": not folder.exists(), "goes_on": goes_on}
         super().instantiate_classes()
 
     @override

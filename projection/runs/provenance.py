@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from projection import __version__
+from projection.runs.run import read_settings
 
 GIT_COMMIT = "PROJECTION_GIT_COMMIT"  # where the code is a copy without its history
 _PACKAGES = ("torch", "lightning", "jsonargparse", "torchmetrics", "numpy", "h5py", "wfdb")
@@ -25,6 +26,13 @@ def provenance(data: Mapping[str, Any]) -> dict[str, Any]:
         "git": _git_commit(),
         "data": dict(data),
     }
+
+
+def earlier_attempts(run: Path) -> list[dict[str, Any]]:
+    """List how a run was begun and continued before, the first attempt first."""
+    _, origin = read_settings(run)
+    earlier = list(origin.get("attempts") or [])
+    return [*earlier, {name: value for name, value in origin.items() if name not in ("attempts", "data")}]
 
 
 def _git_commit() -> str | None:

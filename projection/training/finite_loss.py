@@ -60,8 +60,8 @@ class FiniteLoss(Callback):
             where = f" is {losses[first]:g} at step {step}{_named(ids)}"
         raise ProjectionError(
             f"The loss{where or ' of another process is no number'}, in epoch {trainer.current_epoch}. The training "
-            f"ends; {trainer.default_root_dir} keeps the states before.\nTo go on: `--ckpt_path last`, with a lower "
-            "learning rate, trainer.gradient_clip_val, or without the records that cause it."
+            f"ends; {trainer.default_root_dir} keeps the states before.\nTo go on: `--ckpt_path last` with "
+            "trainer.gradient_clip_val, or a new run that learns slower from its weights: model.init_args.init_from."
         )
 
 

@@ -14,7 +14,8 @@ from typing_extensions import override
 from projection.data.ecg import ECGDataModule
 from projection.files import completed_or_removed, write_json
 from projection.runs.folder import CONFIG, PROVENANCE, RESULTS, link_latest
-from projection.runs.provenance import provenance
+from projection.runs.going_on import check_changes, check_data
+from projection.runs.provenance import earlier_attempts, provenance
 
 
 class RunRecord(SaveConfigCallback):
@@ -26,11 +27,13 @@ class RunRecord(SaveConfigCallback):
         parser: What the configuration was read with.
         config: The configuration.
         new_folder: Whether this start makes the run folder.
+        goes_on: Whether it goes on from a state of the run folder.
     """
 
-    def __init__(self, parser: LightningArgumentParser, config: Namespace, new_folder: bool) -> None:
+    def __init__(self, parser: LightningArgumentParser, config: Namespace, new_folder: bool, goes_on: bool) -> None:
         super().__init__(parser, config, overwrite=True, save_to_log_dir=False)
         self._new_folder = new_folder
+        self._goes_on = goes_on
         self._trains = False
 
     @override
@@ -38,9 +41,15 @@ class RunRecord(SaveConfigCallback):
         folder = Path(trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
         config = self.parser.dump(_without_place(self.config), skip_unset=False)
+        told = provenance(_data_facts(trainer)) | {"processes": trainer.world_size}
+        if self._goes_on and stage == "fit":
+            allowed = bool(self.config.get("allow_changes"))
+            told["changed"] = check_changes(folder, yaml.safe_load(config), allowed)
+            check_data(folder, told["data"], allowed)
+            told["attempts"] = earlier_attempts(folder)
         with completed_or_removed(folder / CONFIG) as partial:
             partial.write_text(config)
-        write_json(folder / PROVENANCE, provenance(_data_facts(trainer)))
+        write_json(folder / PROVENANCE, told)
         for logger in trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(config))
 
@@ -69,6 +78,9 @@ def _without_place(config: Namespace) -> Namespace:
     config.trainer.default_root_dir = None
     if config.ckpt_path in ("last", "hpc"):
         config.ckpt_path = None
+    for name in ("allow_changes", "trust"):  # of this start alone, and not every command has both
+        if name in config:
+            del config[name]
     return config
 
 
