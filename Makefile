@@ -54,8 +54,8 @@ test: lint ## Run all checks: ruff, mypy, all tests
 check: lint ## Run most of them in two minutes: no engines, and no test that trains more than once
 	launchers/with_args.sh $(BIN)/pytest $(BY_FILE) -m 'not slow and not thorough'
 
-# in two processes, each file in one of them, where its fixtures are made once; files of a group are together
-BY_FILE := -n 2 --dist loadgroup
+# in two processes, each file in one of them (tests/conftest.py)
+BY_FILE := -n 2 --dist loadfile
 
 lint: $(VENV)/.installed-dev $(VENV)/.scripts-linted
 	$(BIN)/ruff check projection launchers tests

@@ -26,7 +26,7 @@ _KNOWN_OUTSIDE_JOBS = ("command is available on your system but is not used",)
 # says again when it is done
 _OF_NO_CONCERN = (
     *("litlogger", "auto-requeueing enabled", "model summary callbacks", "TPU available: False"),
-    *("to estimate number of stepping batches", "Restoring states from the checkpoint path"),
+    *("to estimate number of stepping batches", "Restoring states from the checkpoint path", "defaulting to `False`"),
 )
 
 # what a user can do about an error of Lightning's
@@ -40,7 +40,11 @@ def keep_quiet() -> None:
     """Leave out warnings that no user could heed."""
     known = _KNOWN if "SLURM_JOB_ID" in os.environ else (*_KNOWN, *_KNOWN_OUTSIDE_JOBS)
     warnings.filterwarnings("ignore", message=f".*({'|'.join(known)})")
-    for module in ("utilities.rank_zero", "trainer.connectors.signal_connector"):
+    for module in (
+        "utilities.rank_zero",
+        "trainer.connectors.signal_connector",
+        "trainer.connectors.checkpoint_connector",
+    ):
         logging.getLogger(f"lightning.pytorch.{module}").addFilter(_concerns_the_user)
 
 

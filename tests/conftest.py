@@ -4,10 +4,12 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from projection.__main__ import main
 from projection.corpus.convert import convert
@@ -25,12 +27,21 @@ settings.load_profile("untimed")
 gc.disable()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, unless they say with whom they belong."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+# files of tests that share what takes minutes to make
+TOGETHER = {"tests/launchers/test_images.py": "images", "tests/launchers/sagemaker/test_image.py": "images"}
+
+
+class ByFile(LoadScopeScheduling):
+    """Gives the tests of a file to one process, where its fixtures are made once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return TOGETHER.get(file, file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 def pytest_collection_finish() -> None:

@@ -81,6 +81,7 @@ logs() {
         mapfile -t files < <(log_files)
         ((${#files[@]})) || fail "there is no log of job $JOB in $home/logs, and it is not in the queue"
         tail --lines=200 "${files[@]}"
+        say_what_goes_on
         return
     fi
     trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
@@ -96,6 +97,14 @@ logs() {
         sleep 2
     done
     sleep 1
+}
+
+say_what_goes_on() {
+    local record
+    while IFS= read -r record; do
+        record=${record##*projection_train_}
+        echo "Job ${record%.sh} goes on with it: make slurm-logs JOB=${record%.sh}"
+    done < <(grep -lsE "RUN_NAME=\"?${JOB%%_*}\"?$" "$home"/logs/projection_train_*.sh)
 }
 
 log_files() {

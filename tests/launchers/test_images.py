@@ -25,8 +25,7 @@ from tests.engines.people import NAME, Person
 from tests.launchers.conftest import SECRET, User, files_with, watched
 from tests.launchers.pausing import PAUSED
 
-# an image takes minutes to build, and is built once
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.xdist_group("images")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # an image takes minutes to build
 
 
 @pytest.fixture(scope="session")

@@ -96,5 +96,7 @@ def test_a_cancelled_job_leaves_its_state_and_can_be_resumed(user: User, cluster
     again = user.make("slurm-resume", f"JOB={job}")
     assert f"job {second} continues the run of job {job} already" in again.stderr
     assert cluster.wait(second, *DONE) == "COMPLETED", user.log(second, "err")
+    assert f"Job {second} goes on with it" in user.make("slurm-logs", f"JOB={job}").stdout
+    assert f"Job {second} (run {job}), attempt 1, long" in user.log(second)
     assert [path.name for path in (runs(user) / "long").iterdir() if not path.is_symlink()] == [job]
     assert torch.load(runs(user) / "long" / job / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 3

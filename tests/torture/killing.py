@@ -19,6 +19,7 @@ from tests.run_files import results
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _LONGEST = 600  # seconds
+_MOMENT = 20  # seconds after which a launcher does so
 _PATIENCE = 90  # seconds from a signal to the end of all processes
 
 
@@ -67,7 +68,8 @@ class Case:
                 os.kill(victim.pid, number)
                 kills += 1
                 self.kills[signal.Signals(number).name] += 1
-            if number == signal.SIGKILL:  # launchers end what is left
+            # launchers end what is left when one has ended
+            if number == signal.SIGKILL or (not _wait(processes, _MOMENT) and not all(map(_is_alive, processes))):
                 for process in processes:
                     process.kill()
             assert _wait(processes, _PATIENCE), f"it does not end at {number!r}: {said(folder)}"
@@ -117,6 +119,10 @@ def torture(case: Case, folder: Path, kills: int, chance: random.Random) -> tupl
         if not found:
             shutil.rmtree(place)
     return done, trainings, found
+
+
+def _is_alive(process: ForkServerProcess) -> bool:
+    return process.is_alive()
 
 
 def _wait(processes: Sequence[ForkServerProcess], seconds: float) -> bool:

@@ -21,8 +21,7 @@ from tests.launchers.conftest import SECRET
 from tests.launchers.pausing import PAUSED
 from tests.launchers.sagemaker.containers import LONGEST
 
-# an image takes minutes to build, and is built once
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.xdist_group("images")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # an image takes minutes to build
 
 REGISTRY = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
 IMAGE = f"{REGISTRY}/projection:latest"
