@@ -75,5 +75,5 @@ def test_a_data_set_and_a_net_of_one_s_own_are_trained_judged_and_named(
     ]
     table = pd.read_csv(run("fit", *plain) / "predictions" / "test.csv")
     assert table["ecg_id"].tolist() == ids[split == 2].tolist()
-    model = load(folder / "checkpoints" / "best.ckpt")
+    model = load(folder / "checkpoints" / "best.ckpt", trust=True)
     assert (model.sampling_rate, model.learned["lead_names"]) == (250, ["I", "II"])  # type: ignore[index]

@@ -49,7 +49,7 @@ def test_validation_may_be_rare_or_missing(run: Run, corpus_file: Path) -> None:
 
 def test_without_loggers_or_checkpoints_the_results_are_there(run: Run, corpus_file: Path) -> None:
     unlogged = run("fit", *scripted(corpus_file, "--trainer.logger", "false"))
-    left = {"checkpoints", "config.yaml", "provenance.json", "results.json"}
+    left = {".lock", "checkpoints", "config.yaml", "provenance.json", "results.json"}
     assert {path.name for path in unlogged.iterdir()} == left
     unsaved = run("fit", *scripted(corpus_file, "--trainer.enable_checkpointing", "false"))
     assert {path.name for path in unsaved.iterdir()} == left - {"checkpoints"} | {"metrics", "tensorboard"}

@@ -52,7 +52,9 @@ def read_experiment(experiment: str, words: Sequence[str], data_here: bool = Tru
     name = experiment_name(files, settings["model"]["class_path"])
     shown = _shown({name: value for name, value in given if name != CONFIG})
     config = yaml.safe_dump(settings, sort_keys=False)
-    named = _named(experiment) + (" with these ARGS" if words else "")
+    named = f"which {_named(experiment)} with these ARGS names"
+    if not words:
+        named = f"which {_named(experiment)} names; `make data EXP={experiment}` makes it"
     return Experiment(name, config, encode({CONFIG: name, **shown}), _data_files(named, settings, data_here))
 
 
@@ -116,7 +118,7 @@ def _is_file(value: str) -> bool:
 def _data_files(named: str, settings: Mapping[str, Any], here: bool) -> tuple[Path, ...]:
     files = tuple(PROJECT / path for path in data_paths(settings))
     if here and (missing := [file for file in files if not file.is_file()]):
-        raise ProjectionError(f"there is no data file {missing[0]}, which {named} names; `make data` makes it")
+        raise ProjectionError(f"there is no data file {missing[0]}, {named}")
     return files
 
 

@@ -218,17 +218,17 @@ class Model(lightning.pytorch.LightningModule):
 """
 
 
-def test_the_image_and_the_data_cannot_be_written(container_user: User, tmp_path: Path) -> None:
+def test_the_image_and_the_data_cannot_be_written(container_user: User) -> None:
     user = container_user
     (user.home / "probe.py").write_text(_PROBE)
-    places = {"DATA_PATH": user.home / "data", "RUNS_PATH": tmp_path / "runs", "WORKSPACE": user.home}
-    environment = {**os.environ, **user.environment, **{name: str(place) for name, place in places.items()}}
-    environment |= {"PYTHONPATH": "/mine", "SLURM_PROCID": "3", "LANG": "C.UTF-8"}
-    command = [ROOT / "launchers" / "singularity" / "run.sh", "fit", "--model", "probe.Model", "--print_config"]
+    places = {"DATA_PATH": str(user.home / "data"), "WORKSPACE": str(user.home)}
+    surroundings = {"PYTHONPATH": "/mine", "SLURM_PROCID": "3", "LANG": "C.UTF-8"}
+    command = ["launchers/singularity/run.sh", "fit", "--model", "probe.Model", "--print_config"]
     try:
-        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+        done = user.run(*command, **places, **surroundings)
     finally:
         (user.home / "probe.py").unlink()
+    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:6] == [
         "/opt/projection Read-only file system",
         "/usr Read-only file system",

@@ -182,7 +182,7 @@ def test_what_failed_is_listed_with_slurms_word_for_it(user: User, cluster: Clus
 def test_three_hundred_jobs_are_queued_listed_and_cancelled(user: User, cluster: Cluster) -> None:
     seeds = ",".join(map(str, range(150)))
     job = user.submit("EXP=tiny,other", f"SEEDS={seeds}", "SBATCH_OPTIONS=--hold")
-    listed = user.make("slurm-status").stdout.splitlines()[1:]
+    listed = [line for line in user.make("slurm-status").stdout.splitlines() if line.startswith(f"{job}_")]
     assert len(listed) == 300
     (last,) = [line for line in listed if line.startswith(f"{job}_299 ")]
     assert last.split()[1:] == ["PENDING", "0:00", "30:00", "(JobHeldUser)", "other,", "seed", "149"]

@@ -14,7 +14,7 @@ from tests.torture.killing import differences, torture
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", ["demo", "ema", "ddp"])
+@pytest.mark.parametrize("name", ["demo", "ema"])
 def test_what_is_killed_at_random_moments_ends_as_if_it_had_not_been(
     corpus_file: Path, tmp_path: Path, name: str
 ) -> None:
