@@ -25,6 +25,8 @@ from tests.report.conftest import Report, articles
 from tests.report.drawings import halos, strips
 from tests.report.test_ecg import expected_colours
 
+pytestmark = pytest.mark.thorough
+
 KINDS = ("False positive", "False negative", "Typical hit")
 
 

@@ -24,6 +24,7 @@ def again(run: Path, *words: str, epochs: str = "3") -> None:
     main(["fit", "--config", str(run / "config.yaml"), "--ckpt_path", "last", "--trainer.max_epochs", epochs, *words])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("words", "named"),
     [
@@ -42,6 +43,7 @@ def test_what_contradicts_the_state_is_refused_by_name(begun: Path, words: list[
     assert ((begun / "config.yaml").read_text(), (begun / "provenance.json").read_text()) == before
 
 
+@pytest.mark.thorough
 def test_other_data_are_refused_and_the_same_elsewhere_are_not(begun: Path, corpus_file: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copy(corpus_file, tmp_path / "copy.h5"))
     with h5py.File(copy, "r+") as file:
@@ -51,6 +53,11 @@ def test_other_data_are_refused_and_the_same_elsewhere_are_not(begun: Path, corp
     shutil.copy(corpus_file, copy)
     again(begun, "--data.path", str(copy), "--model.init_args.schedule", "null", "--allow_changes", "true")
     assert json.loads((begun / "provenance.json").read_text())["data"]["path"] == [str(copy)]
+
+
+def test_another_learning_rate_is_refused(begun: Path) -> None:
+    with pytest.raises(SystemExit, match=r"was made with: model\..*\.lr from 0\.005 to 0\.1\."):
+        again(begun, "--model.init_args.optimizer.init_args.lr", "0.1")
 
 
 @pytest.mark.thorough

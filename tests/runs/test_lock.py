@@ -110,6 +110,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.thorough
 def test_fit_holds_its_run_folder_and_touches_no_other(run: Run, corpus_file: Path) -> None:
     options = scripted(corpus_file, "--trainer.max_epochs", "1", "--trainer.default_root_dir", "mine")
     folder = run("fit", *options)

@@ -23,6 +23,7 @@ def test_what_is_killed_at_random_moments_ends_as_if_it_had_not_been(
     assert not found
 
 
+@pytest.mark.thorough
 def test_a_difference_in_one_bit_is_seen(fitted: Path, tmp_path: Path) -> None:
     other = shutil.copytree(fitted, tmp_path / "other")
     assert not differences(fitted, other)
